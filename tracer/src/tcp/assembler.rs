@@ -1,0 +1,456 @@
+//! One direction of a connection: segments go in as they come, bytes come out once and in order.
+//!
+//! Invariants, checked by the model test below:
+//! - what was delivered (data and gaps together) covers `0..next` without holes or overlap;
+//! - every waiting chunk begins after `next`, and chunks do not touch each other's bytes;
+//! - the first copy of a byte wins.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::seq;
+
+/// A hole this far behind is no retransmission any more (windows end at 1 GiB, RFC 7323): the
+/// reader has missed so much that the sequence numbers lapped it.
+const STALE_BYTES: i64 = 64 << 20;
+/// So many stale segments in a row, and the stream is taken up where they are.
+const STALE_SEGMENTS: u8 = 8;
+
+/// What comes out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// The next bytes of the stream.
+    Data(&'a [u8]),
+    /// This many bytes are missing.
+    Gap(u64, Cause),
+}
+
+/// Why bytes are missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// They were on the wire, or must have been, and were not captured.
+    Lost,
+    /// The capture was told to keep only the beginning of each segment.
+    Snaplen,
+}
+
+/// What a segment brought that is worth telling.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Payload bytes that had been seen before.
+    pub repeated: usize,
+    /// Some of those differ from the copy that was kept.
+    pub conflict: bool,
+}
+
+/// A segment that came before its turn.
+#[derive(Debug)]
+struct Chunk {
+    data: Bytes,
+    /// Bytes after `data` that were not captured.
+    snapped: u32,
+}
+
+impl Chunk {
+    fn end(&self, start: u64) -> u64 {
+        start + self.data.len() as u64 + u64::from(self.snapped)
+    }
+}
+
+/// A stretch of the stream: captured bytes, then bytes of which only the number is known.
+#[derive(Clone, Copy)]
+struct Span<'a> {
+    data: &'a [u8],
+    snapped: u32,
+}
+
+impl Span<'_> {
+    fn len(&self) -> u64 {
+        self.data.len() as u64 + u64::from(self.snapped)
+    }
+
+    /// The first `bytes` bytes, or all, and the rest.
+    fn split(self, bytes: u64) -> (Self, Self) {
+        let captured = usize::try_from(bytes).unwrap_or(usize::MAX).min(self.data.len());
+        let (front, back) = self.data.split_at(captured);
+        let snapped = u32::try_from(bytes - captured as u64).unwrap_or(u32::MAX).min(self.snapped);
+        (Self { data: front, snapped }, Self { data: back, snapped: self.snapped - snapped })
+    }
+}
+
+/// Reassembles one direction.
+#[derive(Debug, Default)]
+pub struct Assembler {
+    /// Sequence number of the byte at `next`; `None` until the first segment.
+    next_seq: Option<u32>,
+    /// Bytes delivered or given up so far.
+    next: u64,
+    waiting: BTreeMap<u64, Chunk>,
+    waiting_bytes: usize,
+    stale: u8,
+}
+
+impl Assembler {
+    /// Says where the stream begins: `seq` is the sequence number of its first byte. Ignored once
+    /// that is known.
+    pub fn anchor(&mut self, seq: u32) {
+        self.next_seq.get_or_insert(seq);
+    }
+
+    /// Bytes delivered or given up so far: the offset in the stream of the next byte to come.
+    pub fn position(&self) -> u64 {
+        self.next
+    }
+
+    /// Whether a byte has been seen, or the place of the first is known.
+    pub fn is_anchored(&self) -> bool {
+        self.next_seq.is_some()
+    }
+
+    /// Sequence number of the next byte to come.
+    pub fn next_seq(&self) -> Option<u32> {
+        self.next_seq
+    }
+
+    /// Payload bytes that wait for earlier ones.
+    pub fn waiting_bytes(&self) -> usize {
+        self.waiting_bytes
+    }
+
+    /// Whether later segments wait for a missing one.
+    pub fn has_hole(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Offset in the stream of the byte with this sequence number; negative before the beginning.
+    fn offset_of(&self, seq: u32) -> i64 {
+        let next_seq = self.next_seq.unwrap_or(seq);
+        self.next.cast_signed() + i64::from(seq::distance(next_seq, seq))
+    }
+
+    /// Takes a segment's payload, `snapped` uncaptured bytes after it, and gives out whatever is
+    /// in order now.
+    pub fn segment(
+        &mut self,
+        seq: u32,
+        payload: &[u8],
+        snapped: u32,
+        out: &mut dyn FnMut(Piece<'_>),
+    ) -> Outcome {
+        self.anchor(seq);
+        let span = Span { data: payload, snapped };
+        if span.len() == 0 {
+            return Outcome::default();
+        }
+        if self.is_stale(self.offset_of(seq)) {
+            self.take_up_at(seq, out);
+        }
+        let ahead = self.offset_of(seq) - self.next.cast_signed();
+        let (old, new) = span.split(ahead.min(0).unsigned_abs());
+        let start = self.next + ahead.max(0).unsigned_abs();
+        let mut outcome = Outcome { repeated: old.data.len(), conflict: false };
+        if start == self.next && self.waiting.is_empty() {
+            self.deliver(new.data, new.snapped, out);
+        } else {
+            self.insert(start, new, &mut outcome);
+            self.deliver_waiting(out);
+        }
+        outcome
+    }
+
+    fn is_stale(&mut self, start: i64) -> bool {
+        let behind = self.next.cast_signed() - start;
+        self.stale = if behind > STALE_BYTES { self.stale + 1 } else { 0 };
+        self.stale >= STALE_SEGMENTS
+    }
+
+    /// Goes on at `seq`, however far that is: what lies between is gone.
+    fn take_up_at(&mut self, seq: u32, out: &mut dyn FnMut(Piece<'_>)) {
+        self.stale = 0;
+        self.give_up(out);
+        let missing = self.next_seq.map_or(0, |next| seq.wrapping_sub(next));
+        self.skip(u64::from(missing), Cause::Lost, out);
+    }
+
+    fn deliver(&mut self, data: &[u8], snapped: u32, out: &mut dyn FnMut(Piece<'_>)) {
+        if !data.is_empty() {
+            self.advance(data.len() as u64);
+            out(Piece::Data(data));
+        }
+        self.skip(u64::from(snapped), Cause::Snaplen, out);
+    }
+
+    fn skip(&mut self, bytes: u64, cause: Cause, out: &mut dyn FnMut(Piece<'_>)) {
+        if bytes > 0 {
+            self.advance(bytes);
+            out(Piece::Gap(bytes, cause));
+        }
+    }
+
+    fn advance(&mut self, bytes: u64) {
+        self.next += bytes;
+        // Wraps as sequence numbers do.
+        self.next_seq = self.next_seq.map(|seq| seq.wrapping_add(bytes as u32));
+    }
+
+    /// Keeps what is new of a segment that cannot be delivered yet.
+    fn insert(&mut self, mut start: u64, mut span: Span<'_>, outcome: &mut Outcome) {
+        while span.len() > 0 {
+            let Some((kept_start, kept_end)) = self.first_overlap(start, start + span.len()) else {
+                self.keep(start, span);
+                return;
+            };
+            let (before, overlapping) = span.split(kept_start.saturating_sub(start));
+            self.keep(start, before);
+            start = start.max(kept_start);
+            let (repeated, after) = overlapping.split(kept_end - start);
+            self.compare(kept_start, start, repeated.data, outcome);
+            start = kept_end;
+            span = after;
+        }
+    }
+
+    /// Compares `repeated`, which begins at `start`, with the kept chunk that covers it.
+    fn compare(&self, kept_start: u64, start: u64, repeated: &[u8], outcome: &mut Outcome) {
+        let kept = &self.waiting[&kept_start].data;
+        let skipped = usize::try_from(start - kept_start).unwrap_or(usize::MAX);
+        let kept = kept.get(skipped..).unwrap_or_default();
+        let shared = kept.len().min(repeated.len());
+        outcome.repeated += shared;
+        outcome.conflict |= kept[..shared] != repeated[..shared];
+    }
+
+    /// The first waiting chunk that shares bytes with `start..end`.
+    fn first_overlap(&self, start: u64, end: u64) -> Option<(u64, u64)> {
+        let before = self.waiting.range(..=start).next_back();
+        let after = self.waiting.range(start..end).next();
+        before
+            .into_iter()
+            .chain(after)
+            .map(|(&kept_start, chunk)| (kept_start, chunk.end(kept_start)))
+            .find(|&(kept_start, kept_end)| kept_start < end && kept_end > start)
+    }
+
+    fn keep(&mut self, start: u64, span: Span<'_>) {
+        if span.len() > 0 {
+            self.waiting_bytes += span.data.len();
+            let data = Bytes::copy_from_slice(span.data);
+            self.waiting.insert(start, Chunk { data, snapped: span.snapped });
+        }
+    }
+
+    /// Gives out the waiting chunks whose turn it is.
+    fn deliver_waiting(&mut self, out: &mut dyn FnMut(Piece<'_>)) {
+        while let Some(entry) = self.waiting.first_entry() {
+            if *entry.key() > self.next {
+                break;
+            }
+            let (start, chunk) = entry.remove_entry();
+            self.waiting_bytes -= chunk.data.len();
+            debug_assert!(start == self.next, "chunks never hold bytes that were delivered");
+            self.deliver(&chunk.data, chunk.snapped, out);
+        }
+    }
+
+    /// Gives up the first hole: a gap, then what waited behind it. Nothing happens without a hole.
+    pub fn skip_hole(&mut self, out: &mut dyn FnMut(Piece<'_>)) {
+        if let Some((&start, _)) = self.waiting.first_key_value() {
+            self.skip(start - self.next, Cause::Lost, out);
+            self.deliver_waiting(out);
+        }
+    }
+
+    /// Gives up every hole, at the end of the stream.
+    pub fn give_up(&mut self, out: &mut dyn FnMut(Piece<'_>)) {
+        while self.has_hole() {
+            self.skip_hole(out);
+        }
+    }
+
+    /// Gives up every hole, and whatever is missing before `end`, where the stream ends.
+    pub fn give_up_until(&mut self, end: u64, out: &mut dyn FnMut(Piece<'_>)) {
+        self.give_up(out);
+        self.skip(end.saturating_sub(self.next), Cause::Lost, out);
+    }
+
+    /// The other side has acknowledged everything before `ack`: a hole before it is for good, the
+    /// receiver had the bytes and nobody will send them again.
+    pub fn acknowledged(&mut self, ack: u32, out: &mut dyn FnMut(Piece<'_>)) {
+        while self.next_seq.is_some() && self.has_hole() {
+            let hole_is_old = self.offset_of(ack) > self.next.cast_signed();
+            if !hole_is_old {
+                break;
+            }
+            self.skip_hole(out);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What came out, as a readable list: bytes as text, gaps as `<n>`.
+    #[derive(Default)]
+    struct Out(String);
+
+    impl Out {
+        fn push(&mut self, piece: Piece<'_>) {
+            match piece {
+                Piece::Data(data) => self.0.push_str(std::str::from_utf8(data).unwrap()),
+                Piece::Gap(n, Cause::Lost) => self.0.push_str(&format!("<{n}>")),
+                Piece::Gap(n, Cause::Snaplen) => self.0.push_str(&format!("<snap {n}>")),
+            }
+        }
+    }
+
+    fn feed(assembler: &mut Assembler, out: &mut Out, seq: u32, payload: &str) -> Outcome {
+        assembler.segment(seq, payload.as_bytes(), 0, &mut |piece| out.push(piece))
+    }
+
+    fn run(start: u32, segments: &[(u32, &str)]) -> (String, Assembler) {
+        let (mut assembler, mut out) = (Assembler::default(), Out::default());
+        assembler.anchor(start);
+        for &(offset, payload) in segments {
+            feed(&mut assembler, &mut out, start.wrapping_add(offset), payload);
+        }
+        (out.0, assembler)
+    }
+
+    #[test]
+    fn in_order_segments_come_straight_through() {
+        assert_eq!(run(7, &[(0, "ab"), (2, "c"), (3, "de")]).0, "abcde");
+    }
+
+    #[test]
+    fn reordered_segments_wait_for_their_turn() {
+        assert_eq!(run(7, &[(3, "de"), (2, "c"), (0, "ab")]).0, "abcde");
+    }
+
+    #[test]
+    fn retransmissions_and_overlaps_add_only_what_is_new() {
+        assert_eq!(run(7, &[(0, "ab"), (0, "ab"), (0, "abcd"), (3, "def")]).0, "abcdef");
+        assert_eq!(run(7, &[(4, "e"), (2, "cdef"), (6, "g"), (0, "abc")]).0, "abcdefg");
+        assert_eq!(run(7, &[(2, "c"), (4, "e"), (1, "bcdefg"), (0, "a")]).0, "abcdefg");
+    }
+
+    #[test]
+    fn sequence_numbers_wrap_around() {
+        assert_eq!(run(u32::MAX - 1, &[(3, "de"), (0, "abc"), (5, "f")]).0, "abcdef");
+    }
+
+    #[test]
+    fn a_keep_alive_is_neither_data_nor_gap() {
+        let (out, assembler) = run(7, &[(0, "ab"), (1, "X"), (1, "")]);
+        assert_eq!(out, "ab");
+        assert_eq!(assembler.position(), 2);
+    }
+
+    #[test]
+    fn the_first_copy_wins_and_a_different_one_is_reported() {
+        let (mut assembler, mut out) = (Assembler::default(), Out::default());
+        assembler.anchor(0);
+        feed(&mut assembler, &mut out, 2, "cd");
+        assert_eq!(
+            feed(&mut assembler, &mut out, 2, "cd"),
+            Outcome { repeated: 2, conflict: false }
+        );
+        assert_eq!(
+            feed(&mut assembler, &mut out, 2, "cX"),
+            Outcome { repeated: 2, conflict: true }
+        );
+        feed(&mut assembler, &mut out, 0, "ab");
+        assert_eq!(out.0, "abcd");
+    }
+
+    #[test]
+    fn a_hole_is_given_up_once_acknowledged() {
+        let (mut assembler, mut out) = (Assembler::default(), Out::default());
+        assembler.anchor(10);
+        feed(&mut assembler, &mut out, 13, "de");
+        assembler.acknowledged(10, &mut |piece| out.push(piece));
+        assert_eq!(out.0, "", "nothing beyond the hole was acknowledged");
+        assembler.acknowledged(15, &mut |piece| out.push(piece));
+        assert_eq!(out.0, "<3>de");
+        feed(&mut assembler, &mut out, 10, "abcde");
+        assert_eq!(out.0, "<3>de", "bytes that were given up do not come back");
+    }
+
+    #[test]
+    fn snapped_bytes_are_a_gap_of_known_size() {
+        let (mut assembler, mut out) = (Assembler::default(), Out::default());
+        assembler.anchor(0);
+        assembler.segment(4, b"ef", 2, &mut |piece| out.push(piece));
+        assembler.segment(0, b"a", 3, &mut |piece| out.push(piece));
+        assembler.segment(0, b"a", 3, &mut |piece| out.push(piece));
+        feed(&mut assembler, &mut out, 8, "i");
+        assert_eq!(out.0, "a<snap 3>ef<snap 2>i");
+    }
+
+    #[test]
+    fn a_retransmission_fills_what_the_first_copy_had_snapped_off() {
+        let (mut assembler, mut out) = (Assembler::default(), Out::default());
+        assembler.anchor(0);
+        assembler.segment(2, b"c", 2, &mut |piece| out.push(piece));
+        feed(&mut assembler, &mut out, 0, "abcde");
+        assert_eq!(out.0, "abc<snap 2>", "the first copy wins, cut as it was");
+    }
+
+    #[test]
+    fn a_stream_that_ran_away_is_taken_up_again() {
+        let (mut assembler, mut out) = (Assembler::default(), Out::default());
+        assembler.anchor(0);
+        feed(&mut assembler, &mut out, 0, "a");
+        // 3 GiB went by unseen: the distance looks negative.
+        let far = 3u32 << 30;
+        for i in 0..u32::from(STALE_SEGMENTS) {
+            feed(&mut assembler, &mut out, far + i, "z");
+        }
+        assert_eq!(out.0, format!("a<{}>z", far + u32::from(STALE_SEGMENTS) - 2));
+    }
+
+    /// Against an assembler that keeps every byte in one array, over random segments.
+    #[test]
+    fn model() {
+        let mut random = crate::test_random::Random::new(1);
+        for _ in 0..3000 {
+            let stream: Vec<u8> =
+                (0..random.below(60) + 1).map(|i| b'a' + (i % 26) as u8).collect();
+            let start = random.next() as u32;
+            let (mut assembler, mut out) = (Assembler::default(), Vec::new());
+            assembler.anchor(start);
+            let mut known = vec![false; stream.len()];
+            for _ in 0..random.below(30) {
+                let from = random.below(stream.len() as u64) as usize;
+                let to = from + random.below((stream.len() - from + 1) as u64) as usize;
+                let seq = start.wrapping_add(from as u32);
+                assembler.segment(seq, &stream[from..to], 0, &mut |piece| match piece {
+                    Piece::Data(data) => out.extend_from_slice(data),
+                    Piece::Gap(..) => panic!("nothing was given up"),
+                });
+                known[from..to].fill(true);
+                let in_order = known.iter().take_while(|&&known| known).count();
+                assert_eq!(out, &stream[..in_order]);
+                let waiting = known[in_order..].iter().filter(|&&known| known).count();
+                assert_eq!(assembler.waiting_bytes(), waiting);
+                assert_eq!(assembler.has_hole(), waiting > 0);
+            }
+            let mut position = out.len();
+            assembler.give_up(&mut |piece| match piece {
+                Piece::Data(data) => {
+                    assert_eq!(data, &stream[position..position + data.len()]);
+                    assert!(known[position..position + data.len()].iter().all(|&known| known));
+                    position += data.len();
+                }
+                Piece::Gap(n, cause) => {
+                    assert_eq!(cause, Cause::Lost);
+                    let n = n as usize;
+                    assert!(known[position..position + n].iter().all(|&known| !known));
+                    position += n;
+                }
+            });
+            assert!(!assembler.has_hole() && assembler.waiting_bytes() == 0);
+        }
+    }
+}
