@@ -1,0 +1,280 @@
+//! A message in the making: its frames' payloads, unmasked and inflated, as far as they are wanted.
+
+use super::{frame::Opcode, utf8::Validator};
+
+/// Why a message could not be decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Undecoded {
+    /// Compressed, and it refers to earlier messages that were not captured.
+    ContextLost,
+    /// Compressed, and the data is not DEFLATE.
+    Corrupt,
+    /// Compressed, and some of it was not captured.
+    Gap,
+    /// Compressed, and too many compressed messages are in progress at once.
+    Limit,
+    /// Its beginning was not captured.
+    Midstream,
+}
+
+impl Undecoded {
+    /// The stable name, as events have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ContextLost => "context-lost",
+            Self::Corrupt => "corrupt",
+            Self::Gap => "gap",
+            Self::Limit => "limit",
+            Self::Midstream => "midstream",
+        }
+    }
+}
+
+/// What is shown of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Payload<'a> {
+    /// A text message's, cut between code points.
+    Text(&'a str),
+    /// A binary message's, or a text message's that is not UTF-8.
+    Data(&'a [u8]),
+    /// Nothing: it could not be decoded.
+    Undecoded(Undecoded),
+}
+
+impl Payload<'_> {
+    /// Bytes shown.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Data(data) => data.len(),
+            Self::Undecoded(_) => 0,
+        }
+    }
+
+    /// Whether nothing is shown.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A complete data message, or what is known of a damaged one.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Message<'a> {
+    /// `TEXT` or `BINARY`; `CONTINUATION` where the first frame was not captured.
+    pub opcode: Opcode,
+    /// The payload, up to the limit.
+    pub payload: Payload<'a>,
+    /// Length of the whole payload, after inflation; `None` where it could not be inflated.
+    pub len: Option<u64>,
+    /// Length of the payloads of its frames.
+    pub wire_len: u64,
+    /// How many frames it had.
+    pub frames: u32,
+    /// Compressed by permessage-deflate.
+    pub compressed: bool,
+    /// Bytes on the wire that were not captured.
+    pub missing: u64,
+    /// Its last frame was not captured: there may have been more.
+    pub unfinished: bool,
+}
+
+impl Message<'_> {
+    /// Whether `payload` is less than all of it.
+    pub fn is_truncated(&self) -> bool {
+        self.unfinished
+            || self.missing > 0
+            || self.len.is_some_and(|len| len > self.payload.len() as u64)
+    }
+
+    /// Whether it breaks the rule that text is UTF-8.
+    pub fn is_invalid_text(&self) -> bool {
+        self.opcode == Opcode::TEXT && matches!(self.payload, Payload::Data(_))
+    }
+}
+
+/// Collects one message.
+#[derive(Debug)]
+pub struct Builder {
+    opcode: Opcode,
+    compressed: bool,
+    undecoded: Option<Undecoded>,
+    frames: u32,
+    wire_len: u64,
+    len: u64,
+    missing: u64,
+    /// The beginning of the payload, up to the limit or the first missing byte.
+    shown: Vec<u8>,
+    utf8: Option<Validator>,
+}
+
+impl Builder {
+    /// Begins a message.
+    pub fn new(opcode: Opcode, compressed: bool) -> Self {
+        Self {
+            opcode,
+            compressed,
+            undecoded: (opcode == Opcode::CONTINUATION).then_some(Undecoded::Midstream),
+            frames: 0,
+            wire_len: 0,
+            len: 0,
+            missing: 0,
+            shown: Vec::new(),
+            utf8: (opcode == Opcode::TEXT).then(Validator::default),
+        }
+    }
+
+    /// Counts a frame with its payload length.
+    pub fn frame(&mut self, len: u64) {
+        self.frames = self.frames.saturating_add(1);
+        self.wire_len = self.wire_len.saturating_add(len);
+    }
+
+    /// Whether its bytes are to be inflated.
+    pub fn is_inflating(&self) -> bool {
+        self.compressed && self.undecoded.is_none()
+    }
+
+    /// Says that it cannot be decoded, and why; the first reason stays.
+    pub fn give_up(&mut self, why: Undecoded) {
+        self.undecoded.get_or_insert(why);
+        self.shown = Vec::new();
+    }
+
+    /// Whether the content of further bytes makes a difference, or only their number.
+    pub fn wants_content(&self, limit: usize) -> bool {
+        self.utf8.is_some() || (self.missing == 0 && self.shown.len() < limit)
+    }
+
+    /// Adds plain payload whose content nobody wants.
+    pub fn count(&mut self, bytes: u64) {
+        self.len = self.len.saturating_add(bytes);
+    }
+
+    /// Adds plain payload.
+    pub fn push(&mut self, bytes: &[u8], limit: usize) {
+        self.count(bytes.len() as u64);
+        // What follows a hole is not shown: it would look as if it belonged to what is before.
+        if self.missing == 0 {
+            if let Some(utf8) = &mut self.utf8 {
+                utf8.feed(bytes);
+            }
+            let free = limit.saturating_sub(self.shown.len());
+            self.shown.extend_from_slice(&bytes[..bytes.len().min(free)]);
+        }
+    }
+
+    /// Counts payload bytes that were not captured.
+    pub fn miss(&mut self, bytes: u64) {
+        self.missing = self.missing.saturating_add(bytes);
+        if self.compressed {
+            self.give_up(Undecoded::Gap);
+        } else {
+            self.count(bytes);
+        }
+    }
+
+    /// Ends the message with its last piece of plain payload. A message that comes in one piece is
+    /// not copied.
+    pub fn finish<'a>(&'a mut self, last: &'a [u8], limit: usize) -> Message<'a> {
+        let payload = if self.undecoded.is_none() && self.len == 0 && self.missing == 0 {
+            self.len = last.len() as u64;
+            one_piece(self.opcode, last, limit)
+        } else {
+            self.push(last, limit);
+            self.collected()
+        };
+        Message {
+            opcode: self.opcode,
+            payload,
+            len: (!self.compressed || self.undecoded.is_none()).then_some(self.len),
+            wire_len: self.wire_len,
+            frames: self.frames,
+            compressed: self.compressed,
+            missing: self.missing,
+            unfinished: false,
+        }
+    }
+
+    fn collected(&self) -> Payload<'_> {
+        if let Some(why) = self.undecoded {
+            return Payload::Undecoded(why);
+        }
+        let is_text = self.utf8.as_ref().is_some_and(|utf8| {
+            // Before a hole, text may end inside a code point.
+            if self.missing > 0 { utf8.is_plausible() } else { utf8.is_valid() }
+        });
+        if is_text { Payload::Text(valid_prefix(&self.shown)) } else { Payload::Data(&self.shown) }
+    }
+}
+
+fn one_piece(opcode: Opcode, bytes: &[u8], limit: usize) -> Payload<'_> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if opcode == Opcode::TEXT => {
+            Payload::Text(&text[..text.floor_char_boundary(limit)])
+        }
+        _ => Payload::Data(&bytes[..bytes.len().min(limit)]),
+    }
+}
+
+/// All of `bytes` but a code point cut at the end.
+fn valid_prefix(bytes: &[u8]) -> &str {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(pieces: &[&str], limit: usize) -> Builder {
+        let mut builder = Builder::new(Opcode::TEXT, false);
+        for piece in pieces {
+            builder.push(piece.as_bytes(), limit);
+        }
+        builder
+    }
+
+    #[test]
+    fn one_piece_and_many_give_the_same() {
+        for limit in 0..=12 {
+            let mut whole = Builder::new(Opcode::TEXT, false);
+            let mut pieces = text(&["¡Ho", "la "], limit);
+            assert_eq!(
+                whole.finish("¡Hola 猪".as_bytes(), limit),
+                pieces.finish("猪".as_bytes(), limit),
+                "limit {limit}"
+            );
+        }
+    }
+
+    #[test]
+    fn text_is_checked_beyond_what_is_shown() {
+        let mut builder = text(&["abcdef"], 3);
+        let message = builder.finish(b"\xff", 3);
+        assert!(message.is_invalid_text() && message.is_truncated());
+        assert_eq!(message.payload, Payload::Data(b"abc"));
+    }
+
+    #[test]
+    fn nothing_is_shown_after_a_hole() {
+        let mut builder = text(&["ab\u{732a}"], 100);
+        builder.shown.truncate(4);
+        builder.miss(3);
+        let message = builder.finish(b"xyz", 100);
+        assert_eq!(message.payload, Payload::Text("ab"));
+        assert_eq!((message.len, message.missing), (Some(11), 3));
+        assert!(message.is_truncated() && !message.is_invalid_text());
+    }
+
+    #[test]
+    fn a_damaged_compressed_message_has_no_length() {
+        let mut builder = Builder::new(Opcode::TEXT, true);
+        builder.push(b"some", 100);
+        builder.miss(3);
+        let message = builder.finish(b"", 100);
+        assert_eq!(message.payload, Payload::Undecoded(Undecoded::Gap));
+        assert_eq!(message.len, None);
+    }
+}

@@ -1,0 +1,559 @@
+//! One direction of a WebSocket connection: the stream's bytes and gaps go in; frames, messages,
+//! control frames and broken rules come out.
+
+use std::cmp::min;
+
+use super::{
+    close::{self, Close},
+    deflate::{Inflater, Window},
+    extension::Side,
+    frame::{Header, MAX_CONTROL_LEN, MAX_HEADER_LEN, Opcode},
+    mask,
+    message::{Builder, Message, Undecoded},
+    rule::Rule,
+};
+
+/// What a receiver finds.
+#[derive(Debug)]
+pub enum Item<'a> {
+    /// A frame begins, at this offset in the stream.
+    Frame(&'a Header, u64),
+    /// A data message is complete, or damaged and over.
+    Message(&'a Message<'a>),
+    /// A ping, pong or close frame: its opcode, payload (as much as was captured), and length.
+    Control(Opcode, &'a [u8], u64),
+    /// The sender broke a rule; the detail says how.
+    Violation(Rule, String),
+}
+
+/// Which side sends what the receiver receives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Sender {
+    /// Masks its frames.
+    Client,
+    /// Does not.
+    Server,
+}
+
+impl Sender {
+    /// The name that events have.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Server => "server",
+        }
+    }
+
+    /// The other side.
+    pub fn other(self) -> Self {
+        match self {
+            Self::Client => Self::Server,
+            Self::Server => Self::Client,
+        }
+    }
+}
+
+/// What permessage-deflate means for the direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// Not agreed on.
+    None,
+    /// Agreed on.
+    Deflate(Side),
+    /// The handshake was not seen.
+    Unknown,
+}
+
+/// What receivers share and borrow while they work.
+pub struct Context<'c> {
+    /// Payload bytes to show of a message.
+    pub payload_limit: usize,
+    /// The inflate machines of the messages in progress.
+    pub inflaters: &'c mut Inflaters,
+    /// Room to unmask in.
+    pub scratch: &'c mut Vec<u8>,
+    /// Where items go.
+    pub out: &'c mut dyn FnMut(Item<'_>),
+}
+
+/// A bounded stock of inflate machines: each takes some 60 KiB.
+pub struct Inflaters {
+    idle: Vec<Box<Inflater>>,
+    free: usize,
+}
+
+impl Inflaters {
+    /// At most `limit` at a time.
+    pub fn new(limit: usize) -> Self {
+        Self { idle: Vec::new(), free: limit }
+    }
+
+    fn take(&mut self) -> Option<Box<Inflater>> {
+        self.free = self.free.checked_sub(1)?;
+        Some(self.idle.pop().unwrap_or_default())
+    }
+
+    fn give_back(&mut self, inflater: Box<Inflater>) {
+        self.free += 1;
+        self.idle.push(inflater);
+    }
+}
+
+/// The place of the next frame header is not known any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Desync {
+    /// How many of the bytes given were used before that was noticed.
+    pub used: usize,
+}
+
+/// Frames that a header found by searching must be followed by before it is trusted.
+const PROBATION: u8 = 4;
+
+#[derive(Debug)]
+enum State {
+    /// Between frames, with the first `have` bytes of a header.
+    Header { bytes: [u8; MAX_HEADER_LEN], have: u8 },
+    /// In a frame, with so many bytes of payload to come.
+    Payload { header: Header, left: u64 },
+}
+
+const BETWEEN: State = State::Header { bytes: [0; MAX_HEADER_LEN], have: 0 };
+
+/// Receives what one side sends.
+pub struct Receiver {
+    sender: Sender,
+    state: State,
+    /// Offset in the stream of the next byte.
+    offset: u64,
+    message: Option<Builder>,
+    control: Vec<u8>,
+    window: Option<Window>,
+    compression: Compression,
+    inflater: Option<Box<Inflater>>,
+    closed: bool,
+    /// A continuation may go on with a message that began before anything was seen.
+    may_be_inside_message: bool,
+    probation: u8,
+}
+
+impl Receiver {
+    /// Receives from the first frame on, which begins at this offset in the stream.
+    pub fn new(sender: Sender, compression: Compression, offset: u64) -> Self {
+        let window = match compression {
+            Compression::None => None,
+            Compression::Deflate(side) => Some(Window::new(side)),
+            Compression::Unknown => Some(Window::unknown()),
+        };
+        Self {
+            sender,
+            state: BETWEEN,
+            offset,
+            message: None,
+            control: Vec::new(),
+            window,
+            compression,
+            inflater: None,
+            closed: false,
+            may_be_inside_message: false,
+            probation: 0,
+        }
+    }
+
+    /// Goes on at a frame header that was found by searching.
+    pub fn resume(&mut self, offset: u64) {
+        self.state = BETWEEN;
+        self.offset = offset;
+        self.may_be_inside_message = true;
+        self.probation = PROBATION;
+        if let Some(window) = &mut self.window {
+            window.lose();
+        }
+    }
+
+    /// Whether RSV1 may be set.
+    pub fn may_compress(&self) -> bool {
+        self.compression != Compression::None
+    }
+
+    /// Bytes of memory beyond the struct's own.
+    pub fn memory(&self) -> usize {
+        self.control.capacity() + self.window.as_ref().map_or(0, Window::memory)
+    }
+
+    /// Takes the next bytes of the stream.
+    pub fn data(&mut self, bytes: &[u8], ctx: &mut Context<'_>) -> Result<(), Desync> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let used = match self.state {
+                State::Header { .. } => self.header_bytes(rest, ctx),
+                State::Payload { header, left } => Ok(self.payload_bytes(header, left, rest, ctx)),
+            };
+            let used = used.map_err(|()| Desync { used: bytes.len() - rest.len() })?;
+            self.offset += used as u64;
+            rest = &rest[used..];
+        }
+        Ok(())
+    }
+
+    /// Takes the news that the next `bytes` bytes of the stream are missing.
+    pub fn gap(&mut self, bytes: u64, ctx: &mut Context<'_>) -> Result<(), Desync> {
+        self.offset += bytes;
+        match self.state {
+            State::Payload { header, left } if bytes <= left => {
+                if let Some(message) = self.message.as_mut().filter(|_| !header.opcode.is_control())
+                {
+                    message.miss(bytes);
+                    self.lose_context(ctx);
+                }
+                self.state = State::Payload { header, left: left - bytes };
+                if left == bytes {
+                    self.end_of_frame(header, &[], ctx);
+                }
+                Ok(())
+            }
+            _ => {
+                self.abandon(ctx);
+                Err(Desync { used: 0 })
+            }
+        }
+    }
+
+    /// Ends what is in progress, because the stream ends or its framing is lost.
+    pub fn abandon(&mut self, ctx: &mut Context<'_>) {
+        let left = match self.state {
+            State::Payload { header, left } if !header.opcode.is_control() => {
+                Some((header.fin, left))
+            }
+            _ => None,
+        };
+        self.state = BETWEEN;
+        self.control.clear();
+        if let Some(mut message) = self.message.take() {
+            let unfinished = !left.is_some_and(|(fin, _)| fin);
+            message.miss(left.map_or(0, |(_, left)| left));
+            let message = message.finish(&[], ctx.payload_limit);
+            (ctx.out)(Item::Message(&Message { unfinished, ..message }));
+        }
+        self.lose_context(ctx);
+    }
+
+    fn lose_context(&mut self, ctx: &mut Context<'_>) {
+        if let Some(window) = &mut self.window {
+            window.lose();
+        }
+        self.release_inflater(ctx);
+    }
+
+    fn release_inflater(&mut self, ctx: &mut Context<'_>) {
+        if let Some(inflater) = self.inflater.take() {
+            ctx.inflaters.give_back(inflater);
+        }
+    }
+
+    /// Takes header bytes; returns how many. An error: this is no header, the framing is lost.
+    fn header_bytes(&mut self, bytes: &[u8], ctx: &mut Context<'_>) -> Result<usize, ()> {
+        let State::Header { bytes: kept, have } = &mut self.state else { return Ok(0) };
+        let before = usize::from(*have);
+        // Mostly the whole header is there.
+        if before == 0
+            && let Some(header) = Header::parse(bytes)
+        {
+            self.begin_frame(header, self.offset, ctx)?;
+            return Ok(usize::from(header.header_len));
+        }
+        let taken = min(bytes.len(), MAX_HEADER_LEN - before);
+        kept[before..before + taken].copy_from_slice(&bytes[..taken]);
+        let Some(header) = Header::parse(&kept[..before + taken]) else {
+            *have += taken as u8;
+            return Ok(taken);
+        };
+        self.begin_frame(header, self.offset - before as u64, ctx)?;
+        Ok(usize::from(header.header_len) - before)
+    }
+
+    fn begin_frame(
+        &mut self,
+        header: Header,
+        offset: u64,
+        ctx: &mut Context<'_>,
+    ) -> Result<(), ()> {
+        if self.probation > 0 {
+            if !super::resync::is_legal(&header, self.sender, self.may_compress()) {
+                self.abandon(ctx);
+                return Err(());
+            }
+            self.probation -= 1;
+        }
+        (ctx.out)(Item::Frame(&header, offset));
+        self.check(&header, ctx);
+        if !header.opcode.is_control() && !header.opcode.is_reserved() {
+            self.begin_data_frame(&header, ctx);
+        }
+        self.state = State::Payload { header, left: header.len };
+        if header.len == 0 {
+            self.end_of_frame(header, &[], ctx);
+        }
+        Ok(())
+    }
+
+    fn begin_data_frame(&mut self, header: &Header, ctx: &mut Context<'_>) {
+        if header.opcode != Opcode::CONTINUATION || self.message.is_none() {
+            let compressed = header.rsv & Header::RSV1 != 0
+                && self.may_compress()
+                && header.opcode != Opcode::CONTINUATION;
+            self.release_inflater(ctx);
+            self.message = Some(self.begin_message(header.opcode, compressed, ctx));
+        }
+        self.may_be_inside_message = false;
+        if let Some(message) = &mut self.message {
+            message.frame(header.len);
+        }
+    }
+
+    fn begin_message(
+        &mut self,
+        opcode: Opcode,
+        compressed: bool,
+        ctx: &mut Context<'_>,
+    ) -> Builder {
+        let mut message = Builder::new(opcode, compressed);
+        if compressed && let Some(window) = &mut self.window {
+            match ctx.inflaters.take() {
+                Some(mut inflater) => {
+                    if inflater.start(window).is_err() {
+                        window.lose();
+                    }
+                    self.inflater = Some(inflater);
+                }
+                None => {
+                    message.give_up(Undecoded::Limit);
+                    window.lose();
+                }
+            }
+        }
+        message
+    }
+
+    /// Takes payload bytes; returns how many.
+    fn payload_bytes(
+        &mut self,
+        header: Header,
+        left: u64,
+        bytes: &[u8],
+        ctx: &mut Context<'_>,
+    ) -> usize {
+        let taken = min(left, bytes.len() as u64) as usize;
+        let left_after = left - taken as u64;
+        self.state = State::Payload { header, left: left_after };
+        let chunk = &bytes[..taken];
+        let mut scratch = std::mem::take(ctx.scratch);
+        let plain = match header.mask {
+            Some(key) if self.wants_content(&header, ctx) => {
+                scratch.clear();
+                scratch.extend_from_slice(chunk);
+                mask::unmask(&mut scratch, key, header.len - left);
+                &scratch[..]
+            }
+            _ => chunk,
+        };
+        if left_after == 0 {
+            self.end_of_frame(header, plain, ctx);
+        } else {
+            self.payload(header, plain, ctx);
+        }
+        *ctx.scratch = scratch;
+        taken
+    }
+
+    fn wants_content(&self, header: &Header, ctx: &Context<'_>) -> bool {
+        if header.opcode.is_control() {
+            return true;
+        }
+        self.message.as_ref().is_some_and(|message| {
+            message.is_inflating() || message.wants_content(ctx.payload_limit)
+        })
+    }
+
+    /// Takes a piece of payload that is not the frame's last.
+    fn payload(&mut self, header: Header, plain: &[u8], ctx: &mut Context<'_>) {
+        if header.opcode.is_control() {
+            let free = MAX_CONTROL_LEN as usize - self.control.len();
+            self.control.extend_from_slice(&plain[..min(free, plain.len())]);
+            return;
+        }
+        match &mut self.message {
+            _ if header.opcode.is_reserved() => {}
+            Some(message) if message.is_inflating() => self.inflate(plain, false, ctx),
+            Some(message) if message.wants_content(ctx.payload_limit) => {
+                message.push(plain, ctx.payload_limit);
+            }
+            Some(message) => message.count(plain.len() as u64),
+            None => {}
+        }
+    }
+
+    /// Takes the last piece of a frame's payload.
+    fn end_of_frame(&mut self, header: Header, plain: &[u8], ctx: &mut Context<'_>) {
+        self.state = BETWEEN;
+        if header.opcode.is_control() {
+            return self.end_of_control(header, plain, ctx);
+        }
+        if header.opcode.is_reserved() {
+            return; // Nobody knows what it belongs to.
+        }
+        if !header.fin {
+            return self.payload(header, plain, ctx);
+        }
+        let Some(message) = &self.message else { return };
+        let is_inflating = message.is_inflating();
+        if is_inflating {
+            self.inflate(plain, true, ctx);
+        }
+        if let Some(mut message) = self.message.take() {
+            let last = if is_inflating { &[] } else { plain };
+            let message = message.finish(last, ctx.payload_limit);
+            if message.is_invalid_text() {
+                let detail = "a text message is not UTF-8".to_owned();
+                (ctx.out)(Item::Violation(Rule::InvalidUtf8, detail));
+            }
+            (ctx.out)(Item::Message(&message));
+        }
+        self.release_inflater(ctx);
+    }
+
+    /// Inflates a piece of the message, the last one where `fin` is set.
+    fn inflate(&mut self, compressed: &[u8], fin: bool, ctx: &mut Context<'_>) {
+        let (Some(message), Some(window), Some(inflater)) =
+            (&mut self.message, &mut self.window, &mut self.inflater)
+        else {
+            return;
+        };
+        let limit = ctx.payload_limit;
+        let mut push = |plain: &[u8]| message.push(plain, limit);
+        let mut result = inflater.feed(window, compressed, &mut push);
+        if fin && result.is_ok() {
+            result = inflater.finish(window, &mut push);
+        }
+        if result.is_ok() {
+            return;
+        }
+        if window.is_incomplete() {
+            message.give_up(Undecoded::ContextLost);
+        } else {
+            message.give_up(Undecoded::Corrupt);
+            let detail = "a compressed message does not inflate".to_owned();
+            (ctx.out)(Item::Violation(Rule::DeflateData, detail));
+        }
+        self.lose_context(ctx);
+    }
+
+    fn end_of_control(&mut self, header: Header, plain: &[u8], ctx: &mut Context<'_>) {
+        let mut collected = std::mem::take(&mut self.control);
+        let payload = if collected.is_empty() {
+            &plain[..min(plain.len(), MAX_CONTROL_LEN as usize)]
+        } else {
+            let free = MAX_CONTROL_LEN as usize - collected.len();
+            collected.extend_from_slice(&plain[..min(free, plain.len())]);
+            &collected[..]
+        };
+        if header.opcode.is_reserved() {
+            return;
+        }
+        if header.opcode == Opcode::CLOSE {
+            self.closed = true;
+            if payload.len() as u64 == header.len {
+                check_close(payload, ctx);
+            }
+        }
+        (ctx.out)(Item::Control(header.opcode, payload, header.len));
+    }
+
+    /// Names every rule that a header breaks.
+    fn check(&self, header: &Header, ctx: &mut Context<'_>) {
+        let mut broken = |rule, detail: String| (ctx.out)(Item::Violation(rule, detail));
+        let opcode = header.opcode.name();
+        if self.closed {
+            broken(Rule::AfterClose, format!("a {opcode} frame after the close frame"));
+        }
+        match (self.sender, header.mask) {
+            (Sender::Client, None) => {
+                broken(Rule::MaskMissing, format!("an unmasked {opcode} frame from the client"));
+            }
+            (Sender::Server, Some(_)) => {
+                broken(Rule::MaskUnexpected, format!("a masked {opcode} frame from the server"));
+            }
+            _ => {}
+        }
+        if header.opcode.is_reserved() {
+            broken(Rule::ReservedOpcode, format!("opcode {}", header.opcode.0));
+        }
+        if !header.is_shortest_form() {
+            broken(Rule::LengthForm, format!("length {} is not in its shortest form", header.len));
+        }
+        if header.is_oversized() {
+            broken(Rule::LengthTooLarge, format!("length {} has its top bit set", header.len));
+        }
+        self.check_reserved_bits(header, &mut broken);
+        if header.opcode.is_control() {
+            check_control(header, &mut broken);
+        } else {
+            self.check_order(header, &mut broken);
+        }
+    }
+
+    fn check_reserved_bits(&self, header: &Header, broken: &mut dyn FnMut(Rule, String)) {
+        let begins_message = matches!(header.opcode, Opcode::TEXT | Opcode::BINARY);
+        let compressed = header.rsv & Header::RSV1 != 0 && self.may_compress();
+        let undefined = if compressed { header.rsv & !Header::RSV1 } else { header.rsv };
+        if undefined != 0 {
+            broken(Rule::ReservedBits, format!("reserved bits {undefined:03b} are set"));
+        }
+        if compressed && !begins_message {
+            broken(Rule::CompressedBit, format!("RSV1 on a {} frame", header.opcode.name()));
+        }
+    }
+
+    fn check_order(&self, header: &Header, broken: &mut dyn FnMut(Rule, String)) {
+        match (header.opcode, &self.message) {
+            (Opcode::CONTINUATION, None) if !self.may_be_inside_message => {
+                broken(
+                    Rule::ContinuationUnexpected,
+                    "a continuation frame outside a message".to_owned(),
+                );
+            }
+            (Opcode::TEXT | Opcode::BINARY, Some(_)) => {
+                broken(
+                    Rule::ContinuationMissing,
+                    format!("a {} frame before the last message has ended", header.opcode.name()),
+                );
+            }
+            _ => {}
+        }
+    }
+}
+
+fn check_control(header: &Header, broken: &mut dyn FnMut(Rule, String)) {
+    let opcode = header.opcode.name();
+    if !header.fin {
+        broken(Rule::ControlFragmented, format!("a {opcode} frame without FIN"));
+    }
+    if header.len > MAX_CONTROL_LEN {
+        broken(Rule::ControlTooLong, format!("a {opcode} frame of {} bytes", header.len));
+    }
+}
+
+fn check_close(payload: &[u8], ctx: &mut Context<'_>) {
+    let mut broken = |rule, detail: String| (ctx.out)(Item::Violation(rule, detail));
+    let Some(Close { code, reason }) = Close::parse(payload) else {
+        return broken(Rule::CloseLength, "a close frame with one byte of payload".to_owned());
+    };
+    if let Some(code) = code.filter(|&code| !close::is_valid_on_wire(code)) {
+        broken(Rule::CloseCode, format!("close code {code}"));
+    }
+    if std::str::from_utf8(reason).is_err() {
+        broken(Rule::InvalidUtf8, "the close reason is not UTF-8".to_owned());
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,37 @@
+//! Frames for tests, legal or not.
+
+use super::mask;
+
+/// A frame with this first byte; masked with `key` where there is one.
+pub(crate) fn frame(first: u8, key: Option<[u8; 4]>, payload: &[u8]) -> Vec<u8> {
+    let mask_bit = if key.is_some() { 0x80 } else { 0 };
+    let mut frame = vec![first];
+    match payload.len() {
+        len @ ..126 => frame.push(mask_bit | len as u8),
+        len @ ..65536 => {
+            frame.push(mask_bit | 126);
+            frame.extend((len as u16).to_be_bytes());
+        }
+        len => {
+            frame.push(mask_bit | 127);
+            frame.extend((len as u64).to_be_bytes());
+        }
+    }
+    let mut payload = payload.to_vec();
+    if let Some(key) = key {
+        frame.extend(key);
+        mask::unmask(&mut payload, key, 0);
+    }
+    frame.extend(payload);
+    frame
+}
+
+/// A client's frame.
+pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
+    frame(first, Some([0x37, 0xfa, 0x21, 0x3d]), payload)
+}
+
+/// A server's frame.
+pub(crate) fn plain(first: u8, payload: &[u8]) -> Vec<u8> {
+    frame(first, None, payload)
+}
