@@ -1,0 +1,320 @@
+//! One TCP connection: who is who, both assemblers, the end.
+
+use tracer_common::packet::flags::{ACK, FIN, RST, SYN};
+
+use super::{
+    flow::{End, FlowKey},
+    meta::{Env, Meta},
+    streams::Streams,
+};
+use crate::{
+    event::{Body, Conn, How, Joined, SegmentInfo, TcpClose, Traffic},
+    segment::{Nanos, SECOND, Segment},
+    tcp::{
+        assembler::{Assembler, Piece},
+        seq,
+    },
+    ws::receiver::Sender,
+};
+
+/// An RST further away than the largest window (RFC 7323 section 2.3) is not this connection's.
+const MAX_WINDOW: i32 = 1 << 30;
+/// The interface that shows a direction may change after so long a silence on the one before.
+const OWNER_SILENCE: Nanos = SECOND;
+
+/// One direction as TCP sees it.
+#[derive(Default)]
+struct Direction {
+    assembler: Assembler,
+    /// Sequence and acknowledgment numbers are shown relative to this.
+    base: Option<u32>,
+    /// Offset in the stream at which it ends.
+    fin: Option<u64>,
+    /// The interface on which it was first seen, and when it last was. Bridges and veth pairs show
+    /// each segment several times.
+    owner: Option<(u32, Nanos)>,
+}
+
+impl Direction {
+    fn is_finished(&self) -> bool {
+        self.fin.is_some_and(|fin| self.assembler.position() >= fin)
+    }
+}
+
+/// How a connection ended, and by whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ending {
+    pub(super) how: How,
+    pub(super) by: Option<Sender>,
+}
+
+/// A followed connection.
+pub(super) struct Connection {
+    client: End,
+    /// By sender: the client's is first.
+    directions: [Direction; 2],
+    streams: Streams,
+    first_fin: Option<Sender>,
+    /// Since when a segment has been missing.
+    hole_since: Option<Nanos>,
+    pub(super) last_seen: Nanos,
+}
+
+impl Connection {
+    pub(super) fn new(conn: Conn, key: &FlowKey, joined: Joined, now: Nanos) -> Self {
+        Self {
+            client: usize::from(key.ends[1] == conn.client),
+            directions: Default::default(),
+            streams: Streams::new(Meta::new(conn, now), joined),
+            first_fin: None,
+            hole_since: None,
+            last_seen: now,
+        }
+    }
+
+    pub(super) fn conn(&self) -> Conn {
+        self.streams.meta.conn
+    }
+
+    pub(super) fn traffic(&self) -> Traffic {
+        self.streams.meta.traffic
+    }
+
+    pub(super) fn is_websocket(&self) -> bool {
+        self.streams.meta.is_open
+    }
+
+    pub(super) fn started(&self) -> Nanos {
+        self.streams.meta.started
+    }
+
+    /// Since when a segment has been missing that later ones wait for.
+    pub(super) fn hole_since(&self) -> Option<Nanos> {
+        self.hole_since
+    }
+
+    fn sender(&self, end: End) -> Sender {
+        if end == self.client { Sender::Client } else { Sender::Server }
+    }
+
+    /// Whether a SYN is for a new connection between the same endpoints, not sent again.
+    pub(super) fn is_replaced_by(&self, end: End, syn: &Segment<'_>) -> bool {
+        self.directions[self.sender(end) as usize].base.is_some_and(|base| base != syn.seq)
+    }
+
+    /// Learns from the SYN, which was seen before there was a connection.
+    pub(super) fn learn_syn(&mut self, end: End, syn: &Segment<'_>) {
+        let from = self.sender(end);
+        self.directions[from as usize].owner = Some((syn.interface, syn.time));
+        self.set_base(from, syn);
+    }
+
+    /// Takes a segment that `end` sent. `None` while the connection goes on.
+    pub(super) fn segment(
+        &mut self,
+        end: End,
+        segment: &Segment<'_>,
+        env: &mut Env<'_>,
+    ) -> Option<Ending> {
+        let from = self.sender(end);
+        if self.is_seen_elsewhere(from, segment) {
+            return None;
+        }
+        self.last_seen = segment.time;
+        self.set_base(from, segment);
+        if env.options.segments && segment.offset == 0 {
+            self.show(from, segment, env);
+        }
+        if segment.has(RST) {
+            return self.reset(from, segment, env);
+        }
+        if segment.has(ACK) {
+            self.acknowledged(from.other(), segment.ack, env);
+        }
+        self.payload(from, segment, env);
+        if segment.has(FIN) {
+            self.finished(from, segment);
+        }
+        self.after_change(env);
+        self.ending()
+    }
+
+    /// Whether the direction is another interface's.
+    fn is_seen_elsewhere(&mut self, from: Sender, segment: &Segment<'_>) -> bool {
+        let owner = &mut self.directions[from as usize].owner;
+        match owner {
+            Some((interface, last_seen))
+                if *interface != segment.interface
+                    && segment.time.saturating_sub(*last_seen) < OWNER_SILENCE =>
+            {
+                true
+            }
+            _ => {
+                *owner = Some((segment.interface, segment.time));
+                false
+            }
+        }
+    }
+
+    /// Learns where the sequence numbers of both directions begin.
+    fn set_base(&mut self, from: Sender, segment: &Segment<'_>) {
+        let first = segment.seq.wrapping_add(u32::from(segment.has(SYN)));
+        let sent = &mut self.directions[from as usize];
+        sent.base.get_or_insert(first.wrapping_sub(1));
+        if segment.has(SYN) {
+            sent.assembler.anchor(first);
+        }
+        if segment.has(ACK) {
+            let received = &mut self.directions[from.other() as usize];
+            received.base.get_or_insert(segment.ack.wrapping_sub(1));
+        }
+    }
+
+    fn show(&self, from: Sender, segment: &Segment<'_>, env: &mut Env<'_>) {
+        let base = |of: Sender| self.directions[of as usize].base.unwrap_or_default();
+        let info = SegmentInfo {
+            flags: segment.flags,
+            seq: segment.seq.wrapping_sub(base(from)),
+            raw_seq: segment.seq,
+            ack: segment.has(ACK).then(|| segment.ack.wrapping_sub(base(from.other()))),
+            raw_ack: segment.has(ACK).then_some(segment.ack),
+            win: segment.window,
+            options: segment.options,
+            len: segment.payload_len,
+        };
+        self.streams.meta.emit(Some(from), Body::Segment(info), env);
+    }
+
+    fn reset(&mut self, from: Sender, segment: &Segment<'_>, env: &mut Env<'_>) -> Option<Ending> {
+        let direction = &self.directions[from as usize];
+        let in_window = direction
+            .assembler
+            .next_seq()
+            .is_none_or(|next| (-1..=MAX_WINDOW).contains(&seq::distance(next, segment.seq)));
+        if !in_window {
+            return None;
+        }
+        self.give_up_holes(env);
+        Some(Ending { how: How::Rst, by: Some(from) })
+    }
+
+    /// `of` has sent, and the other side has got, everything before `ack`.
+    fn acknowledged(&mut self, of: Sender, ack: u32, env: &mut Env<'_>) {
+        if self.directions[of as usize].assembler.has_hole() {
+            self.assemble(of, env, |assembler, out| assembler.acknowledged(ack, out));
+        }
+    }
+
+    fn payload(&mut self, from: Sender, segment: &Segment<'_>, env: &mut Env<'_>) {
+        let snapped = segment.snapped();
+        if segment.payload.is_empty() && snapped == 0 {
+            return;
+        }
+        let bytes = segment.payload.len() as u64 + u64::from(snapped);
+        match from {
+            Sender::Client => self.streams.meta.traffic.client_bytes += bytes,
+            Sender::Server => self.streams.meta.traffic.server_bytes += bytes,
+        }
+        let seq = segment.payload_seq();
+        self.assemble(from, env, |assembler, out| {
+            assembler.segment(seq, segment.payload, snapped, out);
+        });
+        let limit = env.options.limits.waiting_per_direction;
+        while self.directions[from as usize].assembler.waiting_bytes() > limit {
+            self.assemble(from, env, Assembler::skip_hole);
+        }
+    }
+
+    fn finished(&mut self, from: Sender, segment: &Segment<'_>) {
+        let direction = &mut self.directions[from as usize];
+        let after_payload =
+            segment.seq.wrapping_add(u32::from(segment.has(SYN))).wrapping_add(segment.payload_len);
+        let Some(next) = direction.assembler.next_seq() else {
+            direction.assembler.anchor(after_payload);
+            direction.fin.get_or_insert(0);
+            self.first_fin.get_or_insert(from);
+            return;
+        };
+        let ahead = i64::from(seq::distance(next, after_payload));
+        let end = direction.assembler.position().saturating_add_signed(ahead);
+        direction.fin.get_or_insert(end);
+        self.first_fin.get_or_insert(from);
+    }
+
+    /// How it ended, once everything before both ends was seen.
+    fn ending(&self) -> Option<Ending> {
+        let over = self.directions.iter().all(Direction::is_finished);
+        over.then_some(Ending { how: How::Fin, by: self.first_fin })
+    }
+
+    /// Runs the assembler of one direction, what it gives out going to the streams.
+    fn assemble<R>(
+        &mut self,
+        from: Sender,
+        env: &mut Env<'_>,
+        run: impl FnOnce(&mut Assembler, &mut dyn FnMut(Piece<'_>)) -> R,
+    ) {
+        let Self { directions, streams, .. } = self;
+        let assembler = &mut directions[from as usize].assembler;
+        let waited = assembler.waiting_bytes();
+        run(assembler, &mut |piece| match piece {
+            Piece::Data(bytes) => streams.data(from, bytes, env),
+            Piece::Gap(bytes, cause) => streams.gap(from, bytes, cause.into(), env),
+        });
+        env.shared.waiting = env.shared.waiting + assembler.waiting_bytes() - waited;
+    }
+
+    /// Gives up waiting for whatever is missing.
+    pub(super) fn give_up_holes(&mut self, env: &mut Env<'_>) -> Option<Ending> {
+        let has_ended = self.has_ended();
+        for from in [Sender::Client, Sender::Server] {
+            let direction = &self.directions[from as usize];
+            match direction.fin {
+                Some(fin) if has_ended => {
+                    self.assemble(from, env, |assembler, out| assembler.give_up_until(fin, out));
+                }
+                _ if direction.assembler.has_hole() => {
+                    self.assemble(from, env, Assembler::give_up);
+                }
+                _ => {}
+            }
+        }
+        self.after_change(env);
+        self.ending()
+    }
+
+    fn after_change(&mut self, env: &Env<'_>) {
+        let has_hole = self.directions.iter().any(|direction| direction.assembler.has_hole());
+        // A direction that ended before what precedes its end came has a hole as well.
+        if has_hole || (self.has_ended() && self.ending().is_none()) {
+            self.hole_since.get_or_insert(env.time);
+        } else {
+            self.hole_since = None;
+        }
+    }
+
+    /// Whether both sides have said that they end.
+    fn has_ended(&self) -> bool {
+        self.directions.iter().all(|direction| direction.fin.is_some())
+    }
+
+    /// Ends what is in progress and tells of the end.
+    pub(super) fn close(&mut self, ending: Ending, env: &mut Env<'_>) {
+        self.flush(env);
+        let meta = &self.streams.meta;
+        let close = TcpClose {
+            by: ending.by,
+            how: ending.how,
+            duration_ms: self.last_seen.saturating_sub(meta.started) / 1_000_000,
+            traffic: meta.traffic,
+            ws_close: meta.ws_close(),
+        };
+        meta.emit(ending.by, Body::TcpClose(close), env);
+    }
+
+    /// Gives out what waits and what is unfinished: the capture ends, or the connection does.
+    pub(super) fn flush(&mut self, env: &mut Env<'_>) {
+        self.give_up_holes(env);
+        self.streams.end(env);
+    }
+}

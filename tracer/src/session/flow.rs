@@ -1,0 +1,54 @@
+//! What tells one connection from another.
+
+use crate::segment::{Endpoint, Segment};
+
+/// A connection's two endpoints, in an order that does not depend on who sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FlowKey {
+    pub(super) ends: [Endpoint; 2],
+}
+
+/// An end of a flow: an index into `FlowKey::ends`.
+pub(super) type End = usize;
+
+impl FlowKey {
+    /// The flow of a segment, and which end sent it.
+    pub(super) fn of(segment: &Segment<'_>) -> (Self, End) {
+        let (source, destination) = (segment.source, segment.destination);
+        if source <= destination {
+            (Self { ends: [source, destination] }, 0)
+        } else {
+            (Self { ends: [destination, source] }, 1)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_directions_are_one_flow() {
+        let a = Endpoint { address: [1; 16], port: 9 };
+        let b = Endpoint { address: [1; 16], port: 7272 };
+        let segment = |source, destination| Segment {
+            time: 0,
+            interface: 0,
+            source,
+            destination,
+            seq: 0,
+            ack: 0,
+            window: 0,
+            flags: 0,
+            options: &[],
+            payload_len: 0,
+            offset: 0,
+            payload: &[],
+            more: false,
+        };
+        let (there, from) = FlowKey::of(&segment(a, b));
+        let (back, to) = FlowKey::of(&segment(b, a));
+        assert_eq!(there, back);
+        assert_eq!((there.ends[from], there.ends[to]), (a, b));
+    }
+}

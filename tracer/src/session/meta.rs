@@ -1,0 +1,233 @@
+//! What is known of a connection as a whole, and the events about it.
+
+use super::options::Options;
+use crate::{
+    event::{
+        Body, Conn, Control, Event, GapCause, Joined, LooksLike, Sink, Traffic, WsFrame, WsMessage,
+        WsOpen,
+    },
+    segment::Nanos,
+    ws::{
+        close::{self, Close},
+        frame::Opcode,
+        message::Message,
+        receiver::{Context, Inflaters, Item, Sender},
+        rule::Rule,
+    },
+};
+
+/// Violations told of one connection; a peer that breaks a rule in every frame says nothing new.
+const MAX_VIOLATIONS: u32 = 100;
+
+/// What connections share.
+pub(super) struct Shared {
+    pub(super) inflaters: Inflaters,
+    pub(super) scratch: Vec<u8>,
+    pub(super) messages: u64,
+    pub(super) violations: u64,
+    pub(super) gaps: u64,
+    /// Bytes that wait for missing ones, of all connections.
+    pub(super) waiting: usize,
+}
+
+/// Where and when a connection is at work.
+pub(super) struct Env<'e> {
+    pub(super) time: Nanos,
+    pub(super) options: &'e Options,
+    pub(super) shared: &'e mut Shared,
+    pub(super) sink: &'e mut dyn Sink,
+}
+
+/// A ping that waits for its pong.
+struct Ping {
+    sent: Nanos,
+    payload: Vec<u8>,
+}
+
+/// The connection as events tell of it.
+pub(super) struct Meta {
+    pub(super) conn: Conn,
+    pub(super) started: Nanos,
+    pub(super) traffic: Traffic,
+    /// Frames have begun.
+    pub(super) is_open: bool,
+    /// `not_websocket` was said.
+    is_named: bool,
+    ws_close: Option<u16>,
+    violations: u32,
+    /// The latest ping of client and server.
+    pings: [Option<Ping>; 2],
+}
+
+impl Meta {
+    pub(super) fn new(conn: Conn, started: Nanos) -> Self {
+        Self {
+            conn,
+            started,
+            traffic: Traffic::default(),
+            is_open: false,
+            is_named: false,
+            ws_close: None,
+            violations: 0,
+            pings: [None, None],
+        }
+    }
+
+    pub(super) fn emit(&self, from: Option<Sender>, body: Body<'_>, env: &mut Env<'_>) {
+        emit(self.conn, from, body, env.time, env.sink);
+    }
+
+    /// The code that stands for how the WebSocket connection was closed.
+    pub(super) fn ws_close(&self) -> Option<u16> {
+        self.is_open.then(|| self.ws_close.unwrap_or(close::ABNORMAL))
+    }
+
+    pub(super) fn open(&mut self, open: WsOpen<'_>, env: &mut Env<'_>) {
+        self.is_open = true;
+        self.emit(None, Body::WsOpen(open), env);
+    }
+
+    pub(super) fn open_midstream(&mut self, env: &mut Env<'_>) {
+        let open = WsOpen {
+            path: None,
+            host: None,
+            subprotocol: None,
+            extensions: None,
+            accept_valid: None,
+            joined: Joined::Midstream,
+            handshake_us: None,
+        };
+        self.open(open, env);
+    }
+
+    /// Says once that the connection is something else.
+    pub(super) fn not_websocket(
+        &mut self,
+        looks_like: LooksLike,
+        sni: Option<&str>,
+        env: &mut Env<'_>,
+    ) {
+        if !self.is_named && !self.is_open {
+            self.is_named = true;
+            self.emit(None, Body::NotWebsocket { looks_like, sni }, env);
+        }
+    }
+
+    pub(super) fn gap(&self, from: Sender, bytes: u64, cause: GapCause, env: &mut Env<'_>) {
+        env.shared.gaps += 1;
+        self.emit(Some(from), Body::Gap { bytes, cause }, env);
+    }
+
+    pub(super) fn violation(&mut self, from: Sender, rule: Rule, detail: &str, env: &mut Env<'_>) {
+        env.shared.violations += 1;
+        self.violations = self.violations.saturating_add(1);
+        let more = " (further violations of this connection are only counted)";
+        let detail = match self.violations {
+            ..MAX_VIOLATIONS => detail.to_owned(),
+            MAX_VIOLATIONS => format!("{detail}{more}"),
+            _ => return,
+        };
+        let body = Body::WsViolation { rule, reference: rule.reference(), detail: &detail };
+        self.emit(Some(from), body, env);
+    }
+
+    /// Runs a receiver, its items becoming events.
+    pub(super) fn receive<R>(
+        &mut self,
+        from: Sender,
+        env: &mut Env<'_>,
+        run: impl FnOnce(&mut Context<'_>) -> R,
+    ) -> R {
+        // Taken out for the time being, so that receiver and events can each borrow their part.
+        let mut inflaters = std::mem::replace(&mut env.shared.inflaters, Inflaters::new(0));
+        let mut scratch = std::mem::take(&mut env.shared.scratch);
+        let result = run(&mut Context {
+            payload_limit: env.options.limits.payload,
+            inflaters: &mut inflaters,
+            scratch: &mut scratch,
+            out: &mut |item| self.item(from, item, env),
+        });
+        env.shared.inflaters = inflaters;
+        env.shared.scratch = scratch;
+        result
+    }
+
+    fn item(&mut self, from: Sender, item: Item<'_>, env: &mut Env<'_>) {
+        match item {
+            Item::Frame(header, offset) if env.options.frames => {
+                self.emit(Some(from), Body::WsFrame(WsFrame::new(header, offset)), env);
+            }
+            Item::Frame(..) => {}
+            Item::Message(message) => self.message(from, message, env),
+            Item::Control(Opcode::CLOSE, payload, _) => self.close(from, payload, env),
+            Item::Control(opcode, data, len) => {
+                self.ping_or_pong(from, opcode, Control { len, data }, env);
+            }
+            Item::Violation(rule, detail) => self.violation(from, rule, &detail, env),
+        }
+    }
+
+    fn message(&mut self, from: Sender, message: &Message<'_>, env: &mut Env<'_>) {
+        env.shared.messages += 1;
+        match from {
+            Sender::Client => self.traffic.client_messages += 1,
+            Sender::Server => self.traffic.server_messages += 1,
+        }
+        let body = WsMessage {
+            opcode: message.opcode,
+            len: message.len,
+            wire_len: message.wire_len,
+            frames: message.frames,
+            compressed: message.compressed,
+            payload: message.payload,
+            truncated: message.is_truncated(),
+            missing: message.missing,
+        };
+        self.emit(Some(from), Body::WsMessage(body), env);
+    }
+
+    fn close(&mut self, from: Sender, payload: &[u8], env: &mut Env<'_>) {
+        let close = Close::parse(payload).unwrap_or(Close { code: None, reason: &[] });
+        let code = close.code.unwrap_or(close::NO_STATUS);
+        self.ws_close.get_or_insert(code);
+        let reason = String::from_utf8_lossy(close.reason);
+        let body =
+            Body::WsClose { code: close.code, code_name: close::name(code), reason: &reason };
+        self.emit(Some(from), body, env);
+    }
+
+    fn ping_or_pong(
+        &mut self,
+        from: Sender,
+        opcode: Opcode,
+        control: Control<'_>,
+        env: &mut Env<'_>,
+    ) {
+        let body = if opcode == Opcode::PING {
+            let ping = Ping { sent: env.time, payload: control.data.to_vec() };
+            self.pings[from as usize] = Some(ping);
+            Body::WsPing(control)
+        } else {
+            let rtt_us = self.answered(from.other(), control.data, env.time);
+            Body::WsPong { control, rtt_us }
+        };
+        self.emit(Some(from), body, env);
+    }
+
+    /// Microseconds since the ping of `pinger` that carried `payload`, if that is its latest.
+    fn answered(&mut self, pinger: Sender, payload: &[u8], now: Nanos) -> Option<u64> {
+        let ping = self.pings[pinger as usize].take_if(|ping| ping.payload == payload)?;
+        Some(now.saturating_sub(ping.sent) / 1000)
+    }
+}
+
+/// Gives an event to the sink.
+pub(super) fn emit(
+    conn: Conn,
+    from: Option<Sender>,
+    body: Body<'_>,
+    time: Nanos,
+    sink: &mut dyn Sink,
+) {
+    sink.emit(&Event { time, conn: Some(conn), from, body });
+}

@@ -1,0 +1,19 @@
+//! The state machines between segments and events. Segments go in with their time, events come out
+//! through a [`Sink`](crate::event::Sink). Pure: no I/O, no clock; time is what segments and
+//! [`Tracker::tick`] say it is.
+
+mod connection;
+mod exchange;
+mod flow;
+mod meta;
+mod options;
+mod streams;
+mod tls;
+mod tracker;
+
+pub use flow::FlowKey;
+pub use options::{Limits, Options};
+pub use tracker::{ConnectionSummary, Tracker};
+
+#[cfg(test)]
+mod tests;

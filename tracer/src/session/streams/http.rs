@@ -1,0 +1,132 @@
+//! The talk in HTTP: requests, responses, and the upgrade that ends it.
+
+use super::{Stage, Streams};
+use crate::{
+    event::{Body, Joined, LooksLike, WsOpen},
+    http::{
+        body::Body as HttpBody,
+        head::{Collector, Headers, Kind, StartLine},
+        secrets, upgrade,
+    },
+    session::{exchange::Pending, meta::Env},
+    ws::{extension::Deflate, receiver::Sender},
+};
+
+impl Streams {
+    pub(super) fn head(&mut self, from: Sender, bytes: &[u8], env: &mut Env<'_>) -> usize {
+        let Stage::Head(collector) = &mut self.stages[from as usize] else { return 0 };
+        match collector.feed(bytes) {
+            Ok(None) => bytes.len(),
+            Ok(Some((head, used))) => {
+                match head.start {
+                    StartLine::Request(method, path) => {
+                        self.request(method, &path, &head.headers, env);
+                    }
+                    StartLine::Response(status) => {
+                        let frames_at = self.offsets[from as usize] - (bytes.len() - used) as u64;
+                        self.response(status, &head.headers, frames_at, env);
+                    }
+                }
+                used
+            }
+            Err(_) => self.unknown(from, bytes, env),
+        }
+    }
+
+    fn request(&mut self, method: String, path: &str, headers: &Headers, env: &mut Env<'_>) {
+        let shown = shown_headers(headers, env.options.show_secrets);
+        let shown_path = shown_target(path, env.options.show_secrets);
+        let body = Body::HttpRequest { method: &method, path: &shown_path, headers: &shown };
+        self.meta.emit(Some(Sender::Client), body, env);
+        let upgrade = upgrade::is_upgrade(headers).then(|| upgrade::Request::new(path, headers));
+        self.stages[Sender::Client as usize] = match &upgrade {
+            Some(request) => {
+                for (rule, detail) in request.check(&method, headers) {
+                    self.meta.violation(Sender::Client, rule, &detail, env);
+                }
+                Stage::Upgrading(Vec::new())
+            }
+            None => {
+                self.meta.not_websocket(LooksLike::Http, None, env);
+                stage_after_head(HttpBody::of_request(headers), Kind::Request)
+            }
+        };
+        self.exchange.request(Pending { method, upgrade, sent: env.time });
+    }
+
+    /// Takes a response; frames would begin at this offset.
+    fn response(&mut self, status: u16, headers: &Headers, frames_at: u64, env: &mut Env<'_>) {
+        let shown = shown_headers(headers, env.options.show_secrets);
+        let body = Body::HttpResponse { status, headers: &shown };
+        self.meta.emit(Some(Sender::Server), body, env);
+        let request = self.exchange.answered(status);
+        let method = request.as_ref().map(|request| request.method.as_str());
+        let body = HttpBody::of_response(method, status, headers);
+        let asked = request.as_ref().and_then(|request| request.upgrade.as_ref());
+        if status == 101 && (asked.is_some() || upgrade::is_upgrade(headers)) {
+            let sent = request.as_ref().map(|request| request.sent);
+            let deflate = self.upgrade(asked, sent, headers, env);
+            return self.enter_frames(deflate, frames_at, env);
+        }
+        if status == 101 {
+            return self.name(LooksLike::Unknown, None, env);
+        }
+        self.stages[Sender::Server as usize] = stage_after_head(body, Kind::Response);
+        if asked.is_some() {
+            self.refused(env);
+        }
+    }
+
+    /// The server did not agree to the upgrade: what the client sent since is HTTP.
+    fn refused(&mut self, env: &mut Env<'_>) {
+        let client = &mut self.stages[Sender::Client as usize];
+        if let Stage::Upgrading(queue) = client {
+            let queue = std::mem::take(queue);
+            *client = Stage::Head(Collector::new(Kind::Request));
+            self.data_again(Sender::Client, &queue, env);
+        }
+    }
+
+    /// The server agreed: tells so, and gives the parameters of compression.
+    fn upgrade(
+        &mut self,
+        request: Option<&upgrade::Request>,
+        sent: Option<u64>,
+        headers: &Headers,
+        env: &mut Env<'_>,
+    ) -> Option<Deflate> {
+        let (agreement, broken) = upgrade::agree(request, headers);
+        for (rule, detail) in broken {
+            self.meta.violation(Sender::Server, rule, &detail, env);
+        }
+        let path = request.map(|request| shown_target(&request.path, env.options.show_secrets));
+        let open = WsOpen {
+            path: path.as_deref(),
+            host: request.and_then(|request| request.host.as_deref()),
+            subprotocol: agreement.subprotocol.as_deref(),
+            extensions: agreement.extensions.as_deref(),
+            accept_valid: agreement.accept_valid,
+            joined: Joined::Handshake,
+            handshake_us: sent.map(|sent| env.time.saturating_sub(sent) / 1000),
+        };
+        self.meta.open(open, env);
+        agreement.deflate
+    }
+}
+
+fn stage_after_head(body: HttpBody, kind: Kind) -> Stage {
+    if body.is_done() { Stage::Head(Collector::new(kind)) } else { Stage::Body(body) }
+}
+
+fn shown_headers(headers: &Headers, show_secrets: bool) -> Vec<(String, String)> {
+    let shown = |(name, value): &(String, String)| {
+        let value =
+            if show_secrets { value.clone() } else { secrets::header(name, value).into_owned() };
+        (name.clone(), value)
+    };
+    headers.0.iter().map(shown).collect()
+}
+
+fn shown_target(path: &str, show_secrets: bool) -> String {
+    if show_secrets { path.to_owned() } else { secrets::target(path).into_owned() }
+}

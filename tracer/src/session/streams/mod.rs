@@ -1,0 +1,230 @@
+//! What the two byte streams of a connection carry: HTTP at first, WebSocket from the upgrade on,
+//! or something else. Each direction is in one stage at a time.
+
+mod frames;
+mod http;
+
+use super::{
+    exchange::Exchange,
+    meta::{Env, Meta},
+    tls,
+};
+use crate::{
+    event::{GapCause, Joined, LooksLike},
+    http::{
+        body::{Body as HttpBody, Progress},
+        head::{self, Collector, Kind},
+    },
+    ws::{
+        receiver::{Receiver, Sender},
+        resync::Search,
+    },
+};
+
+/// A stream joined late in which no frame was found in so many bytes is no WebSocket.
+const MAX_SEARCHED: u64 = 1 << 20;
+/// Client frames that may come before the response to the upgrade was seen.
+const MAX_UPGRADING: usize = 256 * 1024;
+/// Bytes that tell HTTP and TLS from other streams.
+const MAX_BEGINNING: usize = 8;
+
+/// What a direction is doing.
+enum Stage {
+    /// Nothing is known yet but these first bytes, which are too few.
+    Start { beginning: Vec<u8>, joined: Joined },
+    /// In a request's or response's head.
+    Head(Collector),
+    /// In a body.
+    Body(HttpBody),
+    /// Behind an upgrade request: whatever comes is frames if the server agrees, HTTP if not.
+    Upgrading(Vec<u8>),
+    /// In a TLS ClientHello.
+    Tls(Vec<u8>),
+    /// Frames.
+    Frames(Box<Receiver>),
+    /// Frames, but where the next one begins is not known.
+    Search(Box<Search>, Option<Box<Receiver>>),
+    /// Something else: left alone.
+    Ignored,
+}
+
+/// Both directions of a connection.
+pub(super) struct Streams {
+    /// By sender: the client's is first.
+    stages: [Stage; 2],
+    /// Stream offsets behind the last bytes given, those in progress included.
+    offsets: [u64; 2],
+    exchange: Exchange,
+    pub(super) meta: Meta,
+}
+
+impl Streams {
+    /// `joined` says whether the streams are seen from their first bytes on.
+    pub(super) fn new(meta: Meta, joined: Joined) -> Self {
+        let start = || Stage::Start { beginning: Vec::new(), joined };
+        Self { stages: [start(), start()], offsets: [0; 2], exchange: Exchange::default(), meta }
+    }
+
+    /// Takes the next bytes that `from` sent: one segment's, or the rest of one.
+    pub(super) fn data(&mut self, from: Sender, mut bytes: &[u8], env: &mut Env<'_>) {
+        self.offsets[from as usize] += bytes.len() as u64;
+        while !bytes.is_empty() {
+            let used = self.step(from, bytes, env);
+            bytes = &bytes[used..];
+        }
+    }
+
+    /// Takes some of the bytes, or changes the stage.
+    fn step(&mut self, from: Sender, bytes: &[u8], env: &mut Env<'_>) -> usize {
+        match &mut self.stages[from as usize] {
+            Stage::Frames(_) => self.frames(from, bytes, env),
+            Stage::Ignored => bytes.len(),
+            Stage::Start { .. } => self.start(from, bytes, env),
+            Stage::Head(_) => self.head(from, bytes, env),
+            Stage::Body(body) => match body.feed(bytes) {
+                Progress::More => bytes.len(),
+                Progress::Done(used) => {
+                    self.expect_head(from);
+                    used
+                }
+                Progress::Broken => self.unknown(from, bytes, env),
+            },
+            Stage::Upgrading(queue) => {
+                let free = MAX_UPGRADING.saturating_sub(queue.len());
+                if bytes.len() > free {
+                    return self.search(from, bytes, env);
+                }
+                queue.extend_from_slice(bytes);
+                bytes.len()
+            }
+            Stage::Tls(_) => self.tls(from, bytes, env),
+            Stage::Search(..) => self.searching(from, bytes, env),
+        }
+    }
+
+    /// Takes the news that the next bytes of `from` are missing.
+    pub(super) fn gap(&mut self, from: Sender, bytes: u64, cause: GapCause, env: &mut Env<'_>) {
+        if matches!(self.stages[from as usize], Stage::Ignored) {
+            self.offsets[from as usize] += bytes;
+            return;
+        }
+        self.meta.gap(from, bytes, cause, env);
+        match &mut self.stages[from as usize] {
+            Stage::Frames(receiver) => {
+                if self.meta.receive(from, env, |ctx| receiver.gap(bytes, ctx)).is_err() {
+                    self.lose_framing(from);
+                }
+            }
+            Stage::Search(search, _) => search.gap(bytes),
+            Stage::Upgrading(_) => self.stages[from as usize] = self.new_search(from, None),
+            Stage::Body(body) => {
+                if !body.gap(bytes) {
+                    self.restart(from);
+                }
+            }
+            Stage::Start { .. } | Stage::Head(_) | Stage::Tls(_) => self.restart(from),
+            Stage::Ignored => {}
+        }
+        self.offsets[from as usize] += bytes;
+    }
+
+    /// Nothing more comes from either side.
+    pub(super) fn end(&mut self, env: &mut Env<'_>) {
+        for from in [Sender::Client, Sender::Server] {
+            if let Stage::Frames(receiver) = &mut self.stages[from as usize] {
+                self.meta.receive(from, env, |ctx| receiver.abandon(ctx));
+            }
+        }
+    }
+
+    /// Starts anew in the middle: a piece of HTTP is missing.
+    fn restart(&mut self, from: Sender) {
+        self.exchange.lose();
+        self.stages[from as usize] =
+            Stage::Start { beginning: Vec::new(), joined: Joined::Midstream };
+    }
+
+    fn expect_head(&mut self, from: Sender) {
+        self.stages[from as usize] = Stage::Head(Collector::new(kind_of(from)));
+    }
+
+    fn ignore_both(&mut self) {
+        self.stages = [Stage::Ignored, Stage::Ignored];
+    }
+
+    fn name(&mut self, looks_like: LooksLike, sni: Option<&str>, env: &mut Env<'_>) {
+        self.meta.not_websocket(looks_like, sni, env);
+        self.ignore_both();
+    }
+
+    fn unknown(&mut self, from: Sender, bytes: &[u8], env: &mut Env<'_>) -> usize {
+        if self.meta.is_open {
+            // Only this direction is damaged.
+            self.stages[from as usize] = Stage::Ignored;
+        } else {
+            self.name(LooksLike::Unknown, None, env);
+        }
+        bytes.len()
+    }
+
+    /// Looks at the first bytes of a stream.
+    fn start(&mut self, from: Sender, bytes: &[u8], env: &mut Env<'_>) -> usize {
+        let Stage::Start { beginning, joined } = &mut self.stages[from as usize] else { return 0 };
+        let joined = *joined;
+        let held = beginning.len();
+        let taken = bytes.len().min(MAX_BEGINNING.saturating_sub(held));
+        beginning.extend_from_slice(&bytes[..taken]);
+        let is_http = head::begins_like_http(kind_of(from), beginning);
+        let is_tls = tls::is_record(beginning);
+        let is_frame_possible = joined == Joined::Midstream;
+        let next = match (is_http, is_tls) {
+            (Some(true), _) => Stage::Head(Collector::new(kind_of(from))),
+            (_, Some(true)) => Stage::Tls(Vec::new()),
+            (Some(false), Some(false)) if is_frame_possible => self.new_search(from, None),
+            (Some(false), Some(false)) => return self.unknown(from, bytes, env),
+            // A few bytes of a stream that was joined late are more likely a frame.
+            _ if is_frame_possible
+                && held + bytes.len() < MAX_BEGINNING
+                && is_tls == Some(false) =>
+            {
+                self.new_search(from, None)
+            }
+            _ => return taken,
+        };
+        let stage = std::mem::replace(&mut self.stages[from as usize], next);
+        let Stage::Start { beginning, .. } = stage else { return 0 };
+        if held == 0 {
+            return 0;
+        }
+        // The bytes kept before and these go to the next stage in one piece.
+        self.offsets[from as usize] -= bytes.len() as u64;
+        self.data_again(from, &[&beginning[..held], bytes].concat(), env);
+        bytes.len()
+    }
+
+    fn tls(&mut self, from: Sender, bytes: &[u8], env: &mut Env<'_>) -> usize {
+        let Stage::Tls(record) = &mut self.stages[from as usize] else { return 0 };
+        let free = tls::MAX_RECORD.saturating_sub(record.len());
+        record.extend_from_slice(&bytes[..bytes.len().min(free)]);
+        let is_hello = record.first() == Some(&22) && from == Sender::Client;
+        if is_hello && !tls::has_whole_record(record) {
+            return bytes.len();
+        }
+        let record = std::mem::take(record);
+        self.name(LooksLike::Tls, tls::server_name(&record), env);
+        bytes.len()
+    }
+
+    /// Gives bytes that were held back, and counted, to the stage that they turned out to be for.
+    fn data_again(&mut self, from: Sender, bytes: &[u8], env: &mut Env<'_>) {
+        self.offsets[from as usize] -= bytes.len() as u64;
+        self.data(from, bytes, env);
+    }
+}
+
+fn kind_of(from: Sender) -> Kind {
+    match from {
+        Sender::Client => Kind::Request,
+        Sender::Server => Kind::Response,
+    }
+}

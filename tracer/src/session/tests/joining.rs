@@ -1,0 +1,151 @@
+use super::wire::{Client, REQUEST, RESPONSE, Server, Wire, options};
+use crate::ws::test_frames::{masked, plain};
+
+#[test]
+fn a_connection_joined_midstream_decodes_from_its_first_frame() {
+    let mut wire = Wire::new();
+    wire.data(Server, &plain(0x81, br#"{"type":"login","uid":783700053,"name":"mynick"}"#));
+    wire.data(Client, &masked(0x81, b"hola a todos"));
+    let expected = [
+        "ws.open midstream",
+        "ws.message server {\"type\":\"login\",\"uid\":783700053,\"name\":\"mynick\"}",
+        "ws.message client hola a todos",
+    ];
+    assert_eq!(wire.told(), expected);
+}
+
+#[test]
+fn joined_inside_a_message_its_rest_is_a_gap() {
+    let mut wire = Wire::new();
+    wire.data(Server, &[b'x'; 100]);
+    wire.data(Server, &plain(0x81, b"the next one is whole and is found at its segment"));
+    let expected = [
+        "ws.open midstream",
+        "gap server 100 midstream",
+        "ws.message server the next one is whole and is found at its segment",
+    ];
+    assert_eq!(wire.told(), expected);
+}
+
+#[test]
+fn joined_between_request_and_response() {
+    let mut wire = Wire::new();
+    wire.data(Server, &[RESPONSE, &plain(0x82, b"\x01")].concat());
+    wire.data(Client, &masked(0x82, b"\x02"));
+    let expected = [
+        "http.response server 101",
+        "ws.open handshake",
+        "ws.message server AQ==",
+        "ws.message client Ag==",
+    ];
+    assert_eq!(wire.told(), expected);
+}
+
+#[test]
+fn a_lost_response_does_not_lose_the_connection() {
+    let mut wire = Wire::new();
+    wire.connect();
+    wire.data(Client, REQUEST);
+    wire.lose(Server, RESPONSE);
+    wire.data(Client, &masked(0x81, b"hola"));
+    wire.data(Server, &plain(0x81, b"this is a text that was sent after the response"));
+    // The client has acknowledged the response, so it is lost for good.
+    wire.data(Client, &masked(0x81, b"y"));
+    let told = wire.told();
+    let expected = [
+        "ws.open midstream",
+        "ws.message client hola",
+        "ws.message server this is a text that was sent after the response",
+        "ws.message client y",
+    ];
+    assert_eq!(told[3..], expected);
+}
+
+#[test]
+fn a_lost_segment_inside_a_message_keeps_the_framing() {
+    let mut wire = Wire::upgraded();
+    let message = plain(0x81, &[b'a'; 1000]);
+    wire.data(Server, &message[..300]);
+    wire.lose(Server, &message[300..500]);
+    wire.data(Server, &message[500..]);
+    wire.data(Server, &plain(0x81, b"next"));
+    assert_eq!(wire.told(), [""; 0], "it may still come");
+    wire.data(Client, &masked(0x8a, b""));
+    let told = wire.told();
+    assert_eq!(told[0], "gap server 200 lost");
+    assert!(told[1].ends_with("true 200") && told[1].starts_with("ws.message server aaa"));
+    assert_eq!(told[2], "ws.message server next");
+}
+
+#[test]
+fn a_lost_header_is_searched_for_and_the_next_frame_found() {
+    let mut wire = Wire::upgraded();
+    wire.data(Client, &masked(0x81, b"one"));
+    wire.lose(Client, &masked(0x81, b"two"));
+    wire.data(Client, &masked(0x81, b"three is long enough"));
+    wire.data(Client, &masked(0x81, b"four"));
+    wire.data(Server, &plain(0x81, b"ok"));
+    let expected = [
+        "ws.message client one",
+        "gap client 9 lost",
+        "ws.message client three is long enough",
+        "ws.message client four",
+        "ws.message server ok",
+    ];
+    assert_eq!(wire.told(), expected);
+}
+
+#[test]
+fn without_an_acknowledgment_a_gap_is_real_once_the_wait_is_over() {
+    let mut wire = Wire::upgraded();
+    let message = plain(0x81, b"abc");
+    wire.lose(Server, &message[..3]);
+    let late = wire.seq(Server).wrapping_sub(3);
+    wire.data(Server, &message[3..]);
+    wire.wait(options().limits.reordering - 2_000_000);
+    assert_eq!(wire.told(), [""; 0]);
+    wire.seen(Server, late, 0x10, &message[..3], 3);
+    assert_eq!(wire.told(), ["ws.message server abc"], "it came in time");
+    wire.lose(Server, &message[..3]);
+    wire.data(Server, &message[3..]);
+    wire.wait(options().limits.reordering);
+    assert_eq!(wire.told(), ["gap server 3 lost"]);
+}
+
+#[test]
+fn a_snap_length_is_a_gap_of_known_place() {
+    let mut wire = Wire::upgraded();
+    wire.snapped(Server, &plain(0x81, &[b'a'; 500]), 52);
+    wire.data(Server, &plain(0x81, b"next"));
+    let told = wire.told();
+    assert_eq!(told[0], "gap server 452 snaplen");
+    assert!(told[1].starts_with("ws.message server aaa") && told[1].ends_with("true 452"));
+    assert_eq!(told[2], "ws.message server next");
+}
+
+#[test]
+fn a_second_interface_that_shows_the_same_flow_is_ignored() {
+    let mut wire = Wire::upgraded();
+    let seq = wire.seq(Client);
+    let message = masked(0x81, b"once");
+    wire.data(Client, &message);
+    wire.interface = 2;
+    wire.seen(Client, seq, 0x18, &message, message.len());
+    assert_eq!(wire.told(), ["ws.message client once"]);
+    assert_eq!(wire.tracker.stats().gaps, 0);
+    // It takes over once the first one is silent.
+    wire.now += 2_000_000_000;
+    wire.data(Client, &masked(0x81, b"moved"));
+    assert_eq!(wire.told(), ["ws.message client moved"]);
+}
+
+#[test]
+fn retransmissions_are_decoded_once() {
+    let mut wire = Wire::upgraded();
+    let seq = wire.seq(Client);
+    let message = masked(0x81, b"once");
+    wire.data(Client, &message);
+    wire.seen(Client, seq, 0x18, &message, message.len());
+    wire.seen(Client, seq.wrapping_sub(1), 0x10, b"\0", 1);
+    assert_eq!(wire.told(), ["ws.message client once"]);
+}

@@ -1,0 +1,104 @@
+use std::net::SocketAddr;
+
+use super::wire::{Client, Server, Wire, options};
+use crate::{
+    session::{Limits, Options},
+    ws::test_frames::masked,
+};
+
+fn with_limits(limits: Limits) -> Wire {
+    Wire::with(Options { limits, ..options() })
+}
+
+fn from_port(wire: &mut Wire, port: u16) {
+    wire.client = SocketAddr::from(([10, 0, 0, 1], port)).into();
+}
+
+#[test]
+fn a_flood_of_syns_displaces_no_connection() {
+    let mut wire = Wire::upgraded();
+    let established = wire.client;
+    for port in 1..=60_000 {
+        if port != 7272 {
+            from_port(&mut wire, port);
+            let seq = u32::from(port);
+            wire.seen(Client, seq, 2, &[], 0);
+        }
+    }
+    assert_eq!(wire.tracker.stats().flows, 1);
+    wire.client = established;
+    wire.data(Client, &masked(0x81, b"alive"));
+    assert_eq!(wire.told(), ["ws.message client alive"]);
+}
+
+#[test]
+fn beyond_the_limit_the_connection_not_seen_for_longest_goes() {
+    let mut wire = with_limits(Limits { connections: 2, ..options().limits });
+    for port in [1, 2, 3] {
+        from_port(&mut wire, port);
+        wire.connect();
+    }
+    let told = wire.events();
+    let evicted: Vec<_> = told.iter().filter(|event| event["how"] == "evicted").collect();
+    assert_eq!((evicted.len(), &evicted[0]["client"]), (1, &"10.0.0.1:1".into()));
+    assert_eq!(wire.tracker.stats().flows, 2);
+}
+
+#[test]
+fn bytes_that_wait_are_bounded_per_direction() {
+    let mut wire = with_limits(Limits { waiting_per_direction: 10_000, ..options().limits });
+    wire.connect();
+    wire.lose(Client, b"x");
+    for _ in 0..10 {
+        wire.data(Client, &[0; 1000]);
+    }
+    assert_eq!(wire.told(), ["tcp.open"]);
+    wire.data(Client, &[0; 1000]);
+    assert_eq!(wire.told()[0], "gap client 1 lost");
+}
+
+#[test]
+fn bytes_that_wait_are_bounded_in_all() {
+    let mut wire = with_limits(Limits { waiting: 10_000, ..options().limits });
+    for port in 1..=20 {
+        from_port(&mut wire, port);
+        wire.connect();
+        wire.lose(Client, b"x");
+        wire.data(Client, &[0; 1000]);
+    }
+    let gaps = wire.events().iter().filter(|event| event["event"] == "gap").count();
+    assert_eq!(gaps, 10);
+}
+
+#[test]
+fn silence_ends_a_connection() {
+    let mut wire = Wire::upgraded();
+    let idle = options().limits.idle;
+    assert_eq!(wire.tracker.next_tick(), Some(wire.now + idle));
+    wire.wait(idle);
+    assert_eq!(wire.told(), ["tcp.close timeout"]);
+    assert_eq!(wire.tracker.next_tick(), None);
+}
+
+#[test]
+fn violations_of_one_connection_are_told_up_to_a_limit_and_counted_beyond() {
+    let mut wire = Wire::upgraded();
+    for _ in 0..1000 {
+        wire.data(Client, &masked(0x83, b""));
+    }
+    assert_eq!(wire.told().len(), 100);
+    assert_eq!(wire.tracker.stats().violations, 1000);
+}
+
+#[test]
+fn a_capture_that_ends_gives_out_what_waits() {
+    let mut wire = Wire::upgraded();
+    wire.lose(Client, &masked(0x81, b"lost"));
+    wire.data(Client, &masked(0x81, b"the last text before the capture ended"));
+    wire.data(Server, b"");
+    wire.finish();
+    assert_eq!(
+        wire.told(),
+        ["gap client 10 lost", "ws.message client the last text before the capture ended"]
+    );
+}

@@ -1,0 +1,7 @@
+//! Whole connections in virtual time: segments made here go in, events are compared.
+
+mod closing;
+mod joining;
+mod limits;
+mod talking;
+mod wire;

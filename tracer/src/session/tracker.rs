@@ -1,0 +1,413 @@
+//! The table of connections: finds a segment's, opens and ends them, keeps their number bounded.
+//!
+//! Three tables, each least-recently-seen first out: SYNs not answered yet, which a flood can only
+//! push out of each other; connections; and ended ones, whose late segments open nothing.
+
+use std::collections::VecDeque;
+
+use foldhash::fast::RandomState;
+use lru::LruCache;
+use tracer_common::packet::flags::{ACK, RST, SYN};
+
+use super::{
+    connection::{Connection, Ending},
+    flow::{End, FlowKey},
+    meta::{self, Env, Shared},
+    options::Options,
+};
+use crate::{
+    event::{Body, Conn, How, Joined, SegmentInfo, Sink, Stats, TcpClose, Traffic},
+    http::head::{Kind, begins_like_http},
+    segment::{Endpoint, Nanos, SECOND, Segment},
+    ws::receiver::{Inflaters, Sender},
+};
+
+/// How long an ended connection is remembered: twice the maximum segment lifetime as Linux has it
+/// (`TCP_TIMEWAIT_LEN`).
+const TIME_WAIT: Nanos = 60 * SECOND;
+/// Ended connections remembered.
+const MAX_CLOSED: usize = 16_384;
+/// Connections kept for the summary.
+const MAX_SUMMARIES: usize = 20;
+
+type Table<V> = LruCache<FlowKey, V, RandomState>;
+
+/// A SYN that was not answered yet.
+struct HalfOpen {
+    conn: Conn,
+    client: End,
+    seq: u32,
+    interface: u32,
+    time: Nanos,
+}
+
+/// An ended connection.
+struct Closed {
+    time: Nanos,
+}
+
+/// What a connection came to.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionSummary {
+    /// The connection.
+    pub conn: Conn,
+    /// What went each way.
+    pub traffic: Traffic,
+    /// Whether it carried WebSocket frames.
+    pub is_websocket: bool,
+    /// From its first to its last segment.
+    pub duration: Nanos,
+}
+
+/// Follows every connection of the traced ports.
+pub struct Tracker {
+    options: Options,
+    half_open: Table<HalfOpen>,
+    connections: Table<Box<Connection>>,
+    closed: Table<Closed>,
+    shared: Shared,
+    /// Connections in which something is missing, and until when it is waited for.
+    holes: VecDeque<(Nanos, FlowKey)>,
+    next_id: u64,
+    segments: u64,
+    bytes: u64,
+    opened: u64,
+    summaries: Vec<ConnectionSummary>,
+}
+
+impl Tracker {
+    /// An empty table.
+    pub fn new(options: Options) -> Self {
+        let shared = Shared {
+            inflaters: Inflaters::new(options.limits.inflaters),
+            scratch: Vec::new(),
+            messages: 0,
+            violations: 0,
+            gaps: 0,
+            waiting: 0,
+        };
+        Self {
+            options,
+            half_open: LruCache::unbounded_with_hasher(RandomState::default()),
+            connections: LruCache::unbounded_with_hasher(RandomState::default()),
+            closed: LruCache::unbounded_with_hasher(RandomState::default()),
+            shared,
+            holes: VecDeque::new(),
+            next_id: 1,
+            segments: 0,
+            bytes: 0,
+            opened: 0,
+            summaries: Vec::new(),
+        }
+    }
+
+    /// Takes a segment, in the order of capture.
+    pub fn segment(&mut self, segment: &Segment<'_>, sink: &mut dyn Sink) {
+        let ports = &self.options.ports;
+        if !ports.contains(segment.source.port) && !ports.contains(segment.destination.port) {
+            return;
+        }
+        self.segments += u64::from(segment.offset == 0);
+        self.bytes += segment.payload.len() as u64;
+        let (key, end) = FlowKey::of(segment);
+        if segment.has(SYN) && !segment.has(ACK) {
+            self.syn(key, end, segment, sink);
+        } else if self.connections.contains(&key) {
+            self.follow(&key, end, segment, sink);
+        } else if let Some(half_open) = self.half_open.pop(&key) {
+            self.answered(key, end, &half_open, segment, sink);
+        } else {
+            self.unknown(key, end, segment, sink);
+        }
+    }
+
+    /// A client wants to connect.
+    fn syn(&mut self, key: FlowKey, end: End, segment: &Segment<'_>, sink: &mut dyn Sink) {
+        if let Some(connection) = self.connections.peek(&key) {
+            if !connection.is_replaced_by(end, segment) {
+                return self.follow(&key, end, segment, sink);
+            }
+            self.close(&key, Ending { how: How::Replaced, by: None }, segment.time, sink);
+        }
+        let resent = self
+            .half_open
+            .get(&key)
+            .is_some_and(|half_open| half_open.seq == segment.seq && half_open.client == end);
+        if resent {
+            return;
+        }
+        self.closed.pop(&key);
+        let conn = self.new_conn(segment.source, segment.destination);
+        if segment.payload_len > 0 {
+            // Fast Open: the SYN has data.
+            self.open(key, conn, Joined::Handshake, segment, sink);
+            return self.follow(&key, end, segment, sink);
+        }
+        if self.options.segments {
+            show_alone(conn, Sender::Client, segment, sink);
+        }
+        let half_open = HalfOpen {
+            conn,
+            client: end,
+            seq: segment.seq,
+            interface: segment.interface,
+            time: segment.time,
+        };
+        self.half_open.push(key, half_open);
+        if self.half_open.len() > self.options.limits.half_open {
+            self.half_open.pop_lru();
+        }
+    }
+
+    /// The first segment after a SYN.
+    fn answered(
+        &mut self,
+        key: FlowKey,
+        end: End,
+        half_open: &HalfOpen,
+        segment: &Segment<'_>,
+        sink: &mut dyn Sink,
+    ) {
+        let HalfOpen { conn, client, seq, interface, time } = *half_open;
+        let is_answer = end != client;
+        if segment.has(RST) {
+            if self.options.segments {
+                let from = if is_answer { Sender::Server } else { Sender::Client };
+                show_alone(conn, from, segment, sink);
+            }
+            return refused(conn, is_answer, time, segment.time, sink);
+        }
+        let syn =
+            Segment { seq, interface, time, flags: SYN, payload_len: 0, payload: &[], ..*segment };
+        self.open(key, conn, Joined::Handshake, &syn, sink);
+        if let Some(connection) = self.connections.peek_mut(&key) {
+            connection.learn_syn(client, &syn);
+        }
+        if is_answer && segment.has(SYN | ACK) {
+            let rtt_us = segment.time.saturating_sub(time) / 1000;
+            meta::emit(conn, None, Body::TcpOpen { rtt_us }, segment.time, sink);
+        }
+        self.follow(&key, end, segment, sink);
+    }
+
+    /// A segment of a connection whose beginning was not seen.
+    fn unknown(&mut self, key: FlowKey, end: End, segment: &Segment<'_>, sink: &mut dyn Sink) {
+        // What trickles in after the end opens nothing; a pure ACK or FIN alone says nothing.
+        let says_something = segment.payload_len > 0 || segment.has(SYN);
+        if self.closed.contains(&key)
+            || segment.has(RST)
+            || !(says_something || self.options.segments)
+        {
+            return;
+        }
+        let (client, server) = match self.sender_of(segment) {
+            Sender::Client => (segment.source, segment.destination),
+            Sender::Server => (segment.destination, segment.source),
+        };
+        let conn = self.new_conn(client, server);
+        let joined = if segment.has(SYN) { Joined::Handshake } else { Joined::Midstream };
+        self.open(key, conn, joined, segment, sink);
+        self.follow(&key, end, segment, sink);
+    }
+
+    /// Who sent a segment of a connection whose SYN was not seen: the server listens on the traced
+    /// port; where both ports are traced, what is said decides, and the mask bit at last.
+    fn sender_of(&self, segment: &Segment<'_>) -> Sender {
+        let ports = &self.options.ports;
+        let source_traced = ports.contains(segment.source.port);
+        let destination_traced = ports.contains(segment.destination.port);
+        if source_traced != destination_traced {
+            return if source_traced { Sender::Server } else { Sender::Client };
+        }
+        if segment.has(SYN | ACK) {
+            return Sender::Server;
+        }
+        let payload = segment.payload;
+        let is_request = begins_like_http(Kind::Request, payload) == Some(true);
+        let is_response = begins_like_http(Kind::Response, payload) == Some(true);
+        let is_masked = payload.get(1).is_some_and(|second| second & 0x80 != 0);
+        if is_request || (is_masked && !is_response) { Sender::Client } else { Sender::Server }
+    }
+
+    fn new_conn(&mut self, client: Endpoint, server: Endpoint) -> Conn {
+        let id = self.next_id;
+        self.next_id += 1;
+        Conn { id, client, server }
+    }
+
+    fn open(
+        &mut self,
+        key: FlowKey,
+        conn: Conn,
+        joined: Joined,
+        first: &Segment<'_>,
+        sink: &mut dyn Sink,
+    ) {
+        self.opened += 1;
+        if self.connections.len() >= self.options.limits.connections
+            && let Some((oldest, _)) = self.connections.peek_lru()
+        {
+            let oldest = *oldest;
+            self.close(&oldest, Ending { how: How::Evicted, by: None }, first.time, sink);
+        }
+        let connection = Connection::new(conn, &key, joined, first.time);
+        self.connections.push(key, Box::new(connection));
+    }
+
+    /// Gives a segment to its connection, and does what follows from it.
+    fn follow(&mut self, key: &FlowKey, end: End, segment: &Segment<'_>, sink: &mut dyn Sink) {
+        let Self { connections, options, shared, .. } = self;
+        let Some(connection) = connections.get_mut(key) else { return };
+        let had_hole = connection.hole_since().is_some();
+        let mut env = Env { time: segment.time, options, shared, sink };
+        let ending = connection.segment(end, segment, &mut env);
+        let has_hole = connection.hole_since().is_some();
+        if let Some(ending) = ending {
+            return self.close(key, ending, segment.time, sink);
+        }
+        if has_hole && !had_hole {
+            self.holes.push_back((segment.time + self.options.limits.reordering, *key));
+        }
+        while self.shared.waiting > self.options.limits.waiting {
+            let Some((_, key)) = self.holes.pop_front() else { break };
+            self.give_up_holes(&key, segment.time, sink);
+        }
+    }
+
+    fn give_up_holes(&mut self, key: &FlowKey, now: Nanos, sink: &mut dyn Sink) {
+        let Self { connections, options, shared, .. } = self;
+        let Some(connection) = connections.peek_mut(key) else { return };
+        let mut env = Env { time: now, options, shared, sink };
+        if let Some(ending) = connection.give_up_holes(&mut env) {
+            self.close(key, ending, now, sink);
+        }
+    }
+
+    fn close(&mut self, key: &FlowKey, ending: Ending, now: Nanos, sink: &mut dyn Sink) {
+        let Some(mut connection) = self.connections.pop(key) else { return };
+        let Self { options, shared, .. } = self;
+        connection.close(ending, &mut Env { time: now, options, shared, sink });
+        self.summarize(&connection);
+        self.closed.push(*key, Closed { time: now });
+        if self.closed.len() > MAX_CLOSED {
+            self.closed.pop_lru();
+        }
+    }
+
+    /// Does what is due at `now`: gives up what was waited for too long.
+    pub fn tick(&mut self, now: Nanos, sink: &mut dyn Sink) {
+        while let Some(&(due, key)) = self.holes.front()
+            && due <= now
+        {
+            self.holes.pop_front();
+            let since = self.connections.peek(&key).and_then(|connection| connection.hole_since());
+            match since.map(|since| since + self.options.limits.reordering) {
+                Some(due) if due <= now => self.give_up_holes(&key, now, sink),
+                // That hole was filled, and a later one came.
+                Some(due) => self.holes.push_back((due, key)),
+                None => {}
+            }
+        }
+        let idle = self.options.limits.idle;
+        while let Some((key, connection)) = self.connections.peek_lru()
+            && connection.last_seen + idle <= now
+        {
+            let key = *key;
+            self.close(&key, Ending { how: How::Timeout, by: None }, now, sink);
+        }
+        pop_older(&mut self.half_open, now.saturating_sub(TIME_WAIT), |half_open| half_open.time);
+        pop_older(&mut self.closed, now.saturating_sub(TIME_WAIT), |closed| closed.time);
+    }
+
+    /// When [`Tracker::tick`] has something to do next; `None`: not before the next segment.
+    pub fn next_tick(&self) -> Option<Nanos> {
+        let hole = self.holes.front().map(|&(due, _)| due);
+        let idle = self
+            .connections
+            .peek_lru()
+            .map(|(_, connection)| connection.last_seen + self.options.limits.idle);
+        hole.into_iter().chain(idle).min()
+    }
+
+    /// The capture ends: gives out what waits. Connections that are open stay so, without an event.
+    pub fn finish(&mut self, now: Nanos, sink: &mut dyn Sink) {
+        while let Some((_, mut connection)) = self.connections.pop_lru() {
+            let Self { options, shared, .. } = self;
+            connection.flush(&mut Env { time: now, options, shared, sink });
+            self.summarize(&connection);
+        }
+    }
+
+    /// Keeps the connections with the most messages.
+    fn summarize(&mut self, connection: &Connection) {
+        let messages = |summary: &ConnectionSummary| {
+            summary.traffic.client_messages + summary.traffic.server_messages
+        };
+        self.summaries.push(ConnectionSummary {
+            conn: connection.conn(),
+            traffic: connection.traffic(),
+            is_websocket: connection.is_websocket(),
+            duration: connection.last_seen.saturating_sub(connection.started()),
+        });
+        if self.summaries.len() > MAX_SUMMARIES {
+            let least = (0..self.summaries.len()).min_by_key(|&i| messages(&self.summaries[i]));
+            self.summaries.swap_remove(least.unwrap_or_default());
+        }
+    }
+
+    /// The connections with the most messages, in the order of their numbers.
+    pub fn summaries(&self) -> Vec<ConnectionSummary> {
+        let mut summaries = self.summaries.clone();
+        summaries.sort_by_key(|summary| summary.conn.id);
+        summaries
+    }
+
+    /// Counters so far; those of the capture are left 0.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            segments: self.segments,
+            bytes: self.bytes,
+            connections: self.opened,
+            flows: self.connections.len() as u64,
+            messages: self.shared.messages,
+            violations: self.shared.violations,
+            gaps: self.shared.gaps,
+            ..Stats::default()
+        }
+    }
+}
+
+/// A segment before there is a connection to number it by.
+fn show_alone(conn: Conn, from: Sender, segment: &Segment<'_>, sink: &mut dyn Sink) {
+    let info = SegmentInfo {
+        flags: segment.flags,
+        seq: 0,
+        raw_seq: segment.seq,
+        ack: segment.has(ACK).then_some(1),
+        raw_ack: segment.has(ACK).then_some(segment.ack),
+        win: segment.window,
+        options: segment.options,
+        len: segment.payload_len,
+    };
+    meta::emit(conn, Some(from), Body::Segment(info), segment.time, sink);
+}
+
+/// The SYN was answered, or followed, by RST.
+fn refused(conn: Conn, by_server: bool, syn: Nanos, now: Nanos, sink: &mut dyn Sink) {
+    let by = Some(if by_server { Sender::Server } else { Sender::Client });
+    let close = TcpClose {
+        by,
+        how: if by_server { How::Refused } else { How::Rst },
+        duration_ms: now.saturating_sub(syn) / 1_000_000,
+        traffic: Traffic::default(),
+        ws_close: None,
+    };
+    meta::emit(conn, by, Body::TcpClose(close), now, sink);
+}
+
+/// Removes entries from before `oldest`.
+fn pop_older<V>(table: &mut Table<V>, oldest: Nanos, time: impl Fn(&V) -> Nanos) {
+    while table.peek_lru().is_some_and(|(_, value)| time(value) < oldest) {
+        table.pop_lru();
+    }
+}
