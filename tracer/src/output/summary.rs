@@ -1,0 +1,79 @@
+//! What a run came to, for people.
+
+use std::{
+    fmt,
+    io::{self, Write},
+};
+
+use super::text::Millis;
+use crate::{event::Stats, session::ConnectionSummary};
+
+/// Writes a line for each of the busiest connections, and the sums.
+pub fn write_summary(
+    to: &mut dyn Write,
+    stats: &Stats,
+    connections: &[ConnectionSummary],
+) -> io::Result<()> {
+    writeln!(to)?;
+    let mut shown = 0;
+    for summary in connections.iter().filter(|summary| summary.is_websocket) {
+        write_connection(to, summary)?;
+        shown += 1;
+    }
+    let others = stats.connections.saturating_sub(shown);
+    if shown > 0 && others > 0 {
+        writeln!(to, "and {} more", Count(others, "connection"))?;
+    }
+    let Stats { segments, bytes, connections, messages, .. } = *stats;
+    writeln!(
+        to,
+        "{} ({bytes} bytes) in {}, {}",
+        Count(segments, "segment"),
+        Count(connections, "connection"),
+        Count(messages, "message"),
+    )?;
+    write_trouble(to, stats)
+}
+
+/// `#1 10.0.0.1:60653 ⇄ 10.0.0.2:7272  61.2 s: 2 messages (819 B) →, 3 messages (424 B) ←`
+fn write_connection(to: &mut dyn Write, summary: &ConnectionSummary) -> io::Result<()> {
+    let ConnectionSummary { conn, traffic, duration, is_websocket: _ } = summary;
+    writeln!(
+        to,
+        "#{} {} ⇄ {}  {}: {} ({} B) →, {} ({} B) ←",
+        conn.id,
+        conn.client,
+        conn.server,
+        Millis(duration / 1_000_000),
+        Count(traffic.client_messages, "message"),
+        traffic.client_bytes,
+        Count(traffic.server_messages, "message"),
+        traffic.server_bytes,
+    )
+}
+
+/// A number of things.
+struct Count(u64, &'static str);
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(count, what) = self;
+        write!(f, "{count} {what}{}", if *count == 1 { "" } else { "s" })
+    }
+}
+
+/// Says what was lost, and other things that should be 0.
+fn write_trouble(to: &mut dyn Write, stats: &Stats) -> io::Result<()> {
+    writeln!(to, "{} lost ({} bytes)", Count(stats.lost, "segment"), stats.lost_bytes)?;
+    for (count, what) in [
+        (stats.gaps, "gaps in streams"),
+        (stats.violations, "violations of RFC 6455 or RFC 7692"),
+        (stats.unparsed, "packets that could not be parsed"),
+        (stats.fragments, "IP fragments without ports"),
+    ] {
+        if count > 0 {
+            writeln!(to, "{count} {what}")?;
+        }
+    }
+    Ok(())
+}
