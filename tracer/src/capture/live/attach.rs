@@ -1,0 +1,212 @@
+//! Attaches the classifier to interfaces and detaches it again.
+
+use std::{collections::BTreeMap, fmt, io, process};
+
+use anyhow::{Context as _, Result};
+use aya::programs::{
+    LinkOrder, ProgramError, SchedClassifier, TcAttachType,
+    tc::{NlOptions, SchedClassifierLinkId, TcAttachOptions, TcError, TcHandle, qdisc_add_clsact},
+};
+
+use super::{
+    interface::{Interface, LinkLayer},
+    program::Classifier,
+};
+use crate::cli::Attach;
+
+/// File exists.
+const EEXIST: i32 = 17;
+
+/// The two ways of attaching to an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// A BPF link, which dies with the process (kernel commit e420bed02507, Linux 6.6).
+    Tcx,
+    /// A filter on a clsact qdisc, which outlives the process.
+    Clsact,
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcx => "TCX",
+            Self::Clsact => "clsact",
+        })
+    }
+}
+
+/// One interface that the classifier is attached to.
+struct Attached {
+    name: String,
+    layer: LinkLayer,
+    links: Vec<SchedClassifierLinkId>,
+    /// The qdisc was added for it.
+    owns_qdisc: bool,
+}
+
+/// Every interface that the classifier is attached to.
+pub struct Attachments {
+    method: Option<Method>,
+    interfaces: BTreeMap<u32, Attached>,
+}
+
+/// What became of an interface.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Attachment {
+    /// The classifier is attached now.
+    New,
+    /// It had been already.
+    Known,
+    /// The classifier cannot parse what is on it.
+    Unsupported,
+}
+
+impl Attachments {
+    /// Nothing attached yet.
+    pub fn new(wanted: Attach) -> Self {
+        let method = match wanted {
+            Attach::Auto => None,
+            Attach::Tcx => Some(Method::Tcx),
+            Attach::Clsact => Some(Method::Clsact),
+        };
+        Self { method, interfaces: BTreeMap::new() }
+    }
+
+    /// How the classifier is attached; `None` until it first was.
+    pub fn method(&self) -> Option<Method> {
+        self.method
+    }
+
+    /// The interfaces' names.
+    pub fn names(&self) -> Vec<String> {
+        self.interfaces.values().map(|attached| attached.name.clone()).collect()
+    }
+
+    /// Attaches to an interface, unless it is already.
+    pub fn attach(
+        &mut self,
+        classifier: &mut Classifier,
+        interface: &Interface,
+    ) -> Result<Attachment> {
+        let Some(layer) = interface.layer else { return Ok(Attachment::Unsupported) };
+        if let Some(known) = self.interfaces.get_mut(&interface.index) {
+            known.name.clone_from(&interface.name);
+            return Ok(Attachment::Known);
+        }
+        let program = classifier.program(layer)?;
+        let mut attached =
+            Attached { name: interface.name.clone(), layer, links: Vec::new(), owns_qdisc: false };
+        let result = self.attach_hooks(program, interface, &mut attached);
+        if result.is_err() {
+            detach(program, attached.links);
+        } else {
+            self.interfaces.insert(interface.index, attached);
+        }
+        result.with_context(|| format!("cannot attach to {}", interface.name))?;
+        Ok(Attachment::New)
+    }
+
+    fn attach_hooks(
+        &mut self,
+        program: &mut SchedClassifier,
+        interface: &Interface,
+        attached: &mut Attached,
+    ) -> Result<(), ProgramError> {
+        // Loopback shows every packet twice: once is enough.
+        let hooks: &[TcAttachType] = if interface.is_loopback {
+            &[TcAttachType::Egress]
+        } else {
+            &[TcAttachType::Ingress, TcAttachType::Egress]
+        };
+        for &hook in hooks {
+            let link = match self.method {
+                Some(Method::Tcx) => attach_tcx(program, &interface.name, hook)?,
+                Some(Method::Clsact) => attach_clsact(program, &interface.name, hook, attached)?,
+                None => match attach_tcx(program, &interface.name, hook) {
+                    Ok(link) => {
+                        self.method = Some(Method::Tcx);
+                        link
+                    }
+                    // Before Linux 6.6 the kernel does not know the attach type.
+                    Err(error) if is_invalid(&error) => {
+                        self.method = Some(Method::Clsact);
+                        attach_clsact(program, &interface.name, hook, attached)?
+                    }
+                    Err(error) => return Err(error),
+                },
+            };
+            attached.links.push(link);
+        }
+        Ok(())
+    }
+
+    /// Forgets an interface that is gone; the kernel has detached already.
+    pub fn forget(&mut self, classifier: &mut Classifier, index: u32) -> Option<String> {
+        let attached = self.interfaces.remove(&index)?;
+        if let Ok(program) = classifier.program(attached.layer) {
+            detach(program, attached.links);
+        }
+        Some(attached.name)
+    }
+
+    /// Detaches from every interface. Returns those whose clsact qdisc was added for it.
+    pub fn detach_all(&mut self, classifier: &mut Classifier) -> Vec<u32> {
+        let mut qdiscs = Vec::new();
+        while let Some((index, attached)) = self.interfaces.pop_first() {
+            if let Ok(program) = classifier.program(attached.layer) {
+                detach(program, attached.links);
+            }
+            if attached.owns_qdisc {
+                qdiscs.push(index);
+            }
+        }
+        qdiscs
+    }
+}
+
+/// Detaching fails when the interface is gone, and then there is nothing left to detach.
+fn detach(program: &mut SchedClassifier, links: Vec<SchedClassifierLinkId>) {
+    for link in links {
+        program.detach(link).ok();
+    }
+}
+
+/// As near to the wire as can be: first of all programs on ingress, last on egress.
+fn attach_tcx(
+    program: &mut SchedClassifier,
+    interface: &str,
+    hook: TcAttachType,
+) -> Result<SchedClassifierLinkId, ProgramError> {
+    let order = if hook == TcAttachType::Egress { LinkOrder::last() } else { LinkOrder::first() };
+    program.attach_with_options(interface, hook, TcAttachOptions::TcxOrder(order))
+}
+
+fn attach_clsact(
+    program: &mut SchedClassifier,
+    interface: &str,
+    hook: TcAttachType,
+    attached: &mut Attached,
+) -> Result<SchedClassifierLinkId, ProgramError> {
+    match qdisc_add_clsact(interface) {
+        Ok(()) => attached.owns_qdisc = true,
+        Err(error) if is_present(&error) => {}
+        Err(error) => return Err(error.into()),
+    }
+    // The kernel chooses a priority before those of the filters that are there. The handle says
+    // whose filter it is, for the sweep after a SIGKILL.
+    let options = NlOptions { handle: TcHandle::from(process::id()), ..NlOptions::default() };
+    program.attach_with_options(interface, hook, TcAttachOptions::Netlink(options))
+}
+
+fn is_present(error: &TcError) -> bool {
+    match error {
+        TcError::AlreadyAttached => true,
+        TcError::NetlinkError(error) => error.raw_os_error() == Some(EEXIST),
+        _ => false,
+    }
+}
+
+fn is_invalid(error: &ProgramError) -> bool {
+    let ProgramError::SyscallError(error) = error else { return false };
+    error.io_error.kind() == io::ErrorKind::InvalidInput
+}

@@ -1,0 +1,101 @@
+//! Leftovers on clsact qdiscs: a tracer that was killed cannot take its filters away, so the next
+//! one does. Whose filter it is says its handle, which is the process id.
+
+use anyhow::{Context as _, Result};
+use aya::programs::{
+    TcAttachType,
+    links::Link as _,
+    tc::{SchedClassifierLink, TcHandle as AyaHandle},
+};
+use futures_util::TryStreamExt as _;
+use rtnetlink::{
+    Handle,
+    packet_route::tc::{TcAttribute, TcFilterBpfOption, TcHandle, TcMessage, TcOption},
+};
+
+use super::interface::{Interface, LinkLayer};
+
+/// A filter of some tracer's.
+struct Filter {
+    hook: TcAttachType,
+    priority: u16,
+    handle: u32,
+}
+
+/// Removes the filters of tracers that do not run any more. Returns how many there were.
+pub async fn sweep(handle: &Handle, interfaces: &[Interface]) -> Result<usize> {
+    let mut swept = 0;
+    for interface in interfaces {
+        for filter in ours(handle, interface.index).await? {
+            if !is_running(filter.handle) {
+                remove(interface, &filter)
+                    .with_context(|| format!("cannot remove a leftover from {}", interface.name))?;
+                swept += 1;
+            }
+        }
+    }
+    Ok(swept)
+}
+
+/// Removes a clsact qdisc, which this process had added, unless others use it by now.
+pub async fn remove_unused_qdisc(handle: &Handle, interface: u32) -> Result<()> {
+    for hook in [TcAttachType::Ingress, TcAttachType::Egress] {
+        if !filters(handle, interface, hook).await?.is_empty() {
+            return Ok(());
+        }
+    }
+    let mut request = handle.qdisc().del(interface.cast_signed());
+    let header = &mut request.message_mut().header;
+    header.handle = TcHandle { major: 0xffff, minor: 0 };
+    header.parent = TcHandle { major: 0xffff, minor: 0xfff1 }; // TC_H_CLSACT
+    request.execute().await.context("cannot remove the clsact qdisc")
+}
+
+async fn ours(handle: &Handle, interface: u32) -> Result<Vec<Filter>> {
+    let mut found = Vec::new();
+    for hook in [TcAttachType::Ingress, TcAttachType::Egress] {
+        let filters = filters(handle, interface, hook).await?;
+        found.extend(filters.iter().filter(|filter| is_ours(filter)).map(|filter| Filter {
+            hook,
+            // tcm_info: priority above, protocol below (linux/rtnetlink.h).
+            priority: (filter.header.info >> 16) as u16,
+            handle: filter.header.handle.into(),
+        }));
+    }
+    Ok(found)
+}
+
+/// The filters at one hook. There are none where there is no clsact qdisc.
+async fn filters(handle: &Handle, interface: u32, hook: TcAttachType) -> Result<Vec<TcMessage>> {
+    let request = handle.traffic_filter(interface.cast_signed()).get();
+    let request = if hook == TcAttachType::Egress { request.egress() } else { request.ingress() };
+    match request.execute().try_collect().await {
+        Ok(filters) => Ok(filters),
+        Err(rtnetlink::Error::NetlinkError(_)) => Ok(Vec::new()),
+        Err(error) => Err(error).context("cannot list traffic control filters"),
+    }
+}
+
+fn is_ours(filter: &TcMessage) -> bool {
+    let names = [LinkLayer::Ethernet, LinkLayer::Ip].map(LinkLayer::program_name);
+    filter.attributes.iter().any(|attribute| match attribute {
+        TcAttribute::Options(options) => options.iter().any(|option| match option {
+            TcOption::Bpf(TcFilterBpfOption::ProgName(name)) => names.contains(&name.as_str()),
+            _ => false,
+        }),
+        _ => false,
+    })
+}
+
+/// Whether the process that a filter's handle names is a tracer.
+fn is_running(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/comm"))
+        .is_ok_and(|comm| comm.trim_end() == "tracer")
+}
+
+fn remove(interface: &Interface, filter: &Filter) -> Result<()> {
+    let handle = AyaHandle::from(filter.handle);
+    let link =
+        SchedClassifierLink::attached(&interface.name, filter.hook, filter.priority, handle, None)?;
+    Ok(link.detach()?)
+}

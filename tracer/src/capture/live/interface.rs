@@ -1,0 +1,132 @@
+//! The interfaces of this network namespace, and the news about them (rtnetlink(7)).
+
+use anyhow::{Context as _, Result};
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use rtnetlink::{
+    Handle, MulticastGroup,
+    packet_core::{NetlinkMessage, NetlinkPayload},
+    packet_route::{
+        RouteNetlinkMessage,
+        link::{LinkAttribute, LinkLayerType, LinkMessage},
+    },
+};
+
+/// What an interface's packets begin with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LinkLayer {
+    /// An Ethernet header.
+    Ethernet,
+    /// The IP header.
+    Ip,
+}
+
+impl LinkLayer {
+    /// The program for such interfaces.
+    pub fn program_name(self) -> &'static str {
+        match self {
+            Self::Ethernet => "tracer_ether",
+            Self::Ip => "tracer_ip",
+        }
+    }
+
+    fn new(kind: LinkLayerType) -> Option<Self> {
+        match kind {
+            LinkLayerType::Ether | LinkLayerType::Loopback => Some(Self::Ethernet),
+            // The packets of these begin with the (inner) IP header at both hooks.
+            LinkLayerType::None
+            | LinkLayerType::Ppp
+            | LinkLayerType::Rawip
+            | LinkLayerType::Sit
+            | LinkLayerType::Tunnel
+            | LinkLayerType::Tunnel6 => Some(Self::Ip),
+            _ => None,
+        }
+    }
+}
+
+/// A network interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// The kernel's number for it.
+    pub index: u32,
+    /// Its name at the time.
+    pub name: String,
+    /// What its packets begin with; `None` for kinds that the classifier cannot parse.
+    pub layer: Option<LinkLayer>,
+    /// The loopback interface, which shows every packet on egress and on ingress.
+    pub is_loopback: bool,
+}
+
+impl Interface {
+    fn new(message: &LinkMessage) -> Option<Self> {
+        let name = message.attributes.iter().find_map(|attribute| match attribute {
+            LinkAttribute::IfName(name) => Some(name.clone()),
+            _ => None,
+        })?;
+        let kind = message.header.link_layer_type;
+        Some(Self {
+            index: message.header.index,
+            name,
+            layer: LinkLayer::new(kind),
+            is_loopback: kind == LinkLayerType::Loopback,
+        })
+    }
+}
+
+/// News about an interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It is there: new, or changed in some way.
+    Present(Interface),
+    /// It is gone, or has moved to another namespace.
+    Gone(u32),
+}
+
+/// A connection to the kernel's route netlink.
+pub struct Interfaces {
+    /// For other requests.
+    pub handle: Handle,
+    news: Box<dyn futures_util::Stream<Item = NetlinkMessage<RouteNetlinkMessage>> + Unpin>,
+}
+
+impl Interfaces {
+    /// Connects; from now on no change is missed.
+    pub fn connect() -> Result<Self> {
+        let (connection, handle, news) =
+            rtnetlink::new_multicast_connection(&[MulticastGroup::Link])
+                .context("cannot listen for changes of the interfaces")?;
+        tokio::spawn(connection);
+        Ok(Self { handle, news: Box::new(news.map(|(message, _)| message)) })
+    }
+
+    /// Every interface that there is now.
+    pub async fn list(&self) -> Result<Vec<Interface>> {
+        let links: Vec<LinkMessage> = self
+            .handle
+            .link()
+            .get()
+            .execute()
+            .try_collect()
+            .await
+            .context("cannot list the network interfaces")?;
+        Ok(links.iter().filter_map(Interface::new).collect())
+    }
+
+    /// Waits for the next change. `None` when the connection is lost.
+    pub async fn next_change(&mut self) -> Option<Change> {
+        loop {
+            let message = self.news.next().await?;
+            match message.payload {
+                NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => {
+                    if let Some(interface) = Interface::new(&link) {
+                        return Some(Change::Present(interface));
+                    }
+                }
+                NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelLink(link)) => {
+                    return Some(Change::Gone(link.header.index));
+                }
+                _ => {}
+            }
+        }
+    }
+}

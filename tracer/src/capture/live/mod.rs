@@ -1,0 +1,10 @@
+//! Capture from the running kernel: loads the classifier, attaches it to interfaces, and takes its
+//! records out of the ring buffer.
+
+pub mod attach;
+pub mod counters;
+pub mod filters;
+pub mod interface;
+pub mod privilege;
+pub mod program;
+pub mod ring;

@@ -1,0 +1,171 @@
+//! The loaded classifier: one owner, typed access to its maps and programs.
+
+use std::io;
+
+use anyhow::{Context as _, Result, anyhow};
+use aya::{
+    Ebpf, EbpfError, EbpfLoader,
+    maps::{Array, MapData, MapError, PerCpuArray, RingBuf},
+    programs::{ProgramError, SchedClassifier},
+};
+use tracer_common::{counters::Counters, ports::PortSet};
+
+use super::interface::LinkLayer;
+
+/// The program, compiled by the build script.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf"));
+
+/// What is fixed when the program is loaded.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Bytes of the ring buffer: a power of two, of whole pages.
+    pub ring_size: u32,
+    /// Payload bytes to copy of each segment at most.
+    pub snaplen: u32,
+    /// Copy pure acknowledgments too.
+    pub pure_acks: bool,
+}
+
+/// The classifier in the kernel. Dropping it takes it out again.
+pub struct Classifier {
+    ebpf: Ebpf,
+}
+
+impl Classifier {
+    /// Loads it; nothing is attached yet.
+    pub fn load(settings: Settings, ports: &PortSet) -> Result<Self> {
+        let Settings { ring_size, snaplen, pure_acks } = settings;
+        lift_memory_limit();
+        let pure_acks = u8::from(pure_acks);
+        let mut ebpf = EbpfLoader::new()
+            .map_max_entries("RECORDS", ring_size)
+            .override_global("SNAPLEN", &snaplen, true)
+            .override_global("PURE_ACKS", &pure_acks, true)
+            .load(OBJECT)
+            .map_err(explain_load)?;
+        for layer in [LinkLayer::Ethernet, LinkLayer::Ip] {
+            program(&mut ebpf, layer)?.load().map_err(|error| explain_load(error.into()))?;
+        }
+        let mut classifier = Self { ebpf };
+        classifier.set_ports(ports)?;
+        Ok(classifier)
+    }
+
+    /// The program for interfaces of this kind.
+    pub fn program(&mut self, layer: LinkLayer) -> Result<&mut SchedClassifier> {
+        program(&mut self.ebpf, layer)
+    }
+
+    /// Sets the traced ports, at once for the next packet.
+    pub fn set_ports(&mut self, ports: &PortSet) -> Result<()> {
+        let map = self.ebpf.map_mut("PORTS").context("the program has no map PORTS")?;
+        Array::<_, PortSet>::try_from(map)?.set(0, ports, 0).context("cannot set the traced ports")
+    }
+
+    /// The way that records come. Can be taken once.
+    pub fn take_records(&mut self) -> Result<RingBuf<MapData>> {
+        let map = self.ebpf.take_map("RECORDS").context("the program has no map RECORDS")?;
+        Ok(RingBuf::try_from(map)?)
+    }
+
+    /// The kernel's counters. Can be taken once.
+    pub fn take_counters(&mut self) -> Result<PerCpuArray<MapData, Counters>> {
+        let map = self.ebpf.take_map("COUNTERS").context("the program has no map COUNTERS")?;
+        Ok(PerCpuArray::try_from(map)?)
+    }
+
+    /// The classifier's diagnostics, when they were compiled in.
+    #[cfg(feature = "ebpf-log")]
+    pub fn logger(&mut self) -> Result<aya_log::EbpfLogger<&'static dyn log::Log>> {
+        Ok(aya_log::EbpfLogger::init(&mut self.ebpf)?)
+    }
+}
+
+fn program(ebpf: &mut Ebpf, layer: LinkLayer) -> Result<&mut SchedClassifier> {
+    let name = layer.program_name();
+    let program = ebpf.program_mut(name).with_context(|| format!("there is no program {name}"))?;
+    Ok(program.try_into()?)
+}
+
+/// Kernels before 5.11 charge maps to the locked-memory limit; later ones do not care.
+fn lift_memory_limit() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let unlimited = Rlimit { current: None, maximum: None };
+    // Without CAP_SYS_RESOURCE this fails, and on a kernel that needs it the load will tell.
+    setrlimit(Resource::Memlock, unlimited).ok();
+}
+
+/// Says what a failure to load means for the user.
+fn explain_load(error: EbpfError) -> anyhow::Error {
+    let Some(cause) = os_error(&error) else {
+        return anyhow!(error).context("cannot load the program");
+    };
+    let sentence = match &error {
+        _ if cause.raw_os_error() == Some(libc_errno::ENOSYS) => {
+            "this kernel has no BPF: use Linux 5.8 or later with CONFIG_BPF_SYSCALL".to_owned()
+        }
+        _ if cause.kind() == io::ErrorKind::PermissionDenied => {
+            "the kernel does not allow to load the program: run as root, with CAP_BPF and \
+             CAP_NET_ADMIN, outside of kernel lockdown"
+                .to_owned()
+        }
+        EbpfError::MapError(MapError::CreateError { name, .. })
+            if name == "RECORDS" && cause.kind() == io::ErrorKind::InvalidInput =>
+        {
+            "this kernel has no BPF ring buffers: use Linux 5.8 or later".to_owned()
+        }
+        EbpfError::MapError(MapError::CreateError { .. })
+            if cause.kind() == io::ErrorKind::OutOfMemory =>
+        {
+            "not enough memory for the ring buffer: choose a smaller one with --ring-size"
+                .to_owned()
+        }
+        EbpfError::ProgramError(ProgramError::LoadError { .. }) => {
+            "this kernel's verifier refuses the program: please report it with the output below"
+                .to_owned()
+        }
+        _ => "cannot load the program".to_owned(),
+    };
+    anyhow!(error).context(sentence)
+}
+
+/// Error numbers that [`io::ErrorKind`] has no stable name for.
+mod libc_errno {
+    /// Function not implemented.
+    pub(super) const ENOSYS: i32 = 38;
+}
+
+/// The system's error at the root.
+fn os_error(error: &EbpfError) -> Option<&io::Error> {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return Some(error);
+        }
+        cause = error.source();
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sentence(error: EbpfError) -> String {
+        explain_load(error).to_string()
+    }
+
+    fn no_map(name: &str, errno: i32) -> EbpfError {
+        let io_error = io::Error::from_raw_os_error(errno);
+        MapError::CreateError { name: name.to_owned(), io_error }.into()
+    }
+
+    #[test]
+    fn each_failure_says_what_to_do() {
+        let (eperm, enomem, einval) = (1, 12, 22);
+        assert!(sentence(no_map("PORTS", libc_errno::ENOSYS)).contains("has no BPF:"));
+        assert!(sentence(no_map("RECORDS", einval)).contains("no BPF ring buffers"));
+        assert!(sentence(no_map("RECORDS", eperm)).contains("run as root"));
+        assert!(sentence(no_map("RECORDS", enomem)).contains("--ring-size"));
+    }
+}

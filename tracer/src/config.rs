@@ -1,0 +1,299 @@
+//! Raw arguments become one validated configuration before anything runs.
+
+use std::{fmt, path::PathBuf, str::FromStr};
+
+use tracer_common::ports::PortSet;
+
+use crate::{
+    cli::{Attach, Cli, FormatName, When},
+    output::Style,
+    segment::{Nanos, SECOND},
+    session::{Limits, Options},
+};
+
+/// What a run is to do.
+pub struct Config {
+    /// Where segments come from.
+    pub source: Source,
+    /// The traced ports, as they were written.
+    pub ports: PortList,
+    /// What is wanted of the decoder.
+    pub options: Options,
+    /// The output format.
+    pub format: FormatName,
+    /// How text looks.
+    pub style: Style,
+    /// Messages to stop after.
+    pub count: Option<u64>,
+    /// Time between `stats` events; `None`: only at the end.
+    pub stats_interval: Option<Nanos>,
+}
+
+/// Where segments come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A capture file.
+    File(PathBuf),
+    /// Standard input, a capture file too.
+    Stdin,
+    /// The running kernel.
+    Live(Live),
+}
+
+/// How to capture from the running kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Live {
+    /// The interfaces by name; `None` is every one.
+    pub interfaces: Option<Vec<String>>,
+    /// Payload bytes to copy of each segment at most.
+    pub snaplen: u32,
+    /// How to attach.
+    pub attach: Attach,
+    /// Bytes of the ring buffer, where the user said.
+    pub ring_size: Option<u32>,
+}
+
+/// What the program finds around it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Surroundings {
+    /// Standard output is a terminal.
+    pub is_terminal: bool,
+    /// `NO_COLOR` is set, or the terminal is dumb.
+    pub is_colorless: bool,
+}
+
+impl Config {
+    /// Validates arguments. The error is a sentence for the user.
+    pub fn new(cli: Cli, surroundings: Surroundings) -> Result<Self, String> {
+        let Cli {
+            port,
+            interface,
+            read,
+            format,
+            color,
+            segments,
+            frames,
+            hex,
+            snaplen,
+            payload_limit,
+            count,
+            show_secrets,
+            stats_interval,
+            attach,
+            ring_size,
+        } = cli;
+        let color = match color {
+            When::Always => true,
+            When::Never => false,
+            When::Auto => surroundings.is_terminal && !surroundings.is_colorless,
+        };
+        let by_surroundings =
+            if surroundings.is_terminal { FormatName::Text } else { FormatName::Json };
+        let source = match read {
+            Some(path) if path.as_os_str() == "-" => Source::Stdin,
+            Some(path) => Source::File(path),
+            None => Source::Live(Live {
+                interfaces: interface_names(interface)?,
+                snaplen: snaplen.unwrap_or(u32::MAX),
+                attach,
+                ring_size: ring_size.map(ring_bytes).transpose()?,
+            }),
+        };
+        Ok(Self {
+            source,
+            options: Options {
+                ports: port.set(),
+                segments,
+                frames,
+                show_secrets,
+                limits: Limits { payload: payload_limit.0, ..Limits::default() },
+            },
+            ports: port,
+            format: format.unwrap_or(by_surroundings),
+            style: Style { color, hex },
+            count,
+            stats_interval: (stats_interval > 0).then(|| stats_interval.saturating_mul(SECOND)),
+        })
+    }
+}
+
+/// `None` for `any`, which does not go with names.
+fn interface_names(names: Vec<String>) -> Result<Option<Vec<String>>, String> {
+    if names.iter().any(String::is_empty) {
+        return Err("an interface name is empty".to_owned());
+    }
+    match names.iter().any(|name| name == "any") {
+        false => Ok(Some(names)),
+        true if names.len() == 1 => Ok(None),
+        true => Err("`any` is every interface: name it alone, or name interfaces".to_owned()),
+    }
+}
+
+/// The kernel wants a power of two, of whole pages.
+fn ring_bytes(size: Size) -> Result<u32, String> {
+    const RANGE: std::ops::RangeInclusive<usize> = 64 << 10..=1 << 30;
+    if !RANGE.contains(&size.0) {
+        return Err("the ring size must be 64KiB to 1GiB".to_owned());
+    }
+    u32::try_from(size.0.next_power_of_two()).map_err(|error| error.to_string())
+}
+
+/// Ports as `7272,8080,9000-9010`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortList {
+    text: String,
+    ranges: Vec<(u16, u16)>,
+}
+
+impl PortList {
+    /// The same as a set.
+    pub fn set(&self) -> PortSet {
+        let mut set = PortSet::EMPTY;
+        for &(first, last) in &self.ranges {
+            (first..=last).for_each(|port| set.insert(port));
+        }
+        set
+    }
+}
+
+impl fmt::Display for PortList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl FromStr for PortList {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let ranges = text
+            .split(',')
+            .map(|part| {
+                let (first, last) = part.split_once('-').unwrap_or((part, part));
+                let (first, last) = (port(first)?, port(last)?);
+                if first > last {
+                    return Err(format!("the range {part} runs backwards"));
+                }
+                Ok((first, last))
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self { text: text.to_owned(), ranges })
+    }
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    match text.trim().parse() {
+        Ok(0) | Err(_) => Err(format!("`{text}` is not a port: ports are 1 to 65535")),
+        Ok(port) => Ok(port),
+    }
+}
+
+/// A number of bytes: `4096`, `4KiB`, `64k`, `1M`, `unlimited`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size(pub usize);
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.eq_ignore_ascii_case("unlimited") {
+            return Ok(Self(usize::MAX));
+        }
+        let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let (number, unit) = text.split_at(digits);
+        let shift = match unit.trim().to_ascii_lowercase().as_str() {
+            "" | "b" => 0,
+            "k" | "kb" | "kib" => 10,
+            "m" | "mb" | "mib" => 20,
+            "g" | "gb" | "gib" => 30,
+            _ => return Err(format!("`{text}` is not a size: write 4096, 4KiB, 1M or unlimited")),
+        };
+        number
+            .parse::<usize>()
+            .ok()
+            .and_then(|number| number.checked_mul(1 << shift))
+            .map(Self)
+            .ok_or_else(|| format!("`{text}` is not a size: write 4096, 4KiB, 1M or unlimited"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    fn config(args: &[&str]) -> Result<Config, String> {
+        let cli = Cli::try_parse_from([&["tracer"], args].concat()).map_err(|e| e.to_string())?;
+        Config::new(cli, Surroundings::default())
+    }
+
+    fn live(args: &[&str]) -> Live {
+        match config(args).map(|config| config.source) {
+            Ok(Source::Live(live)) => live,
+            other => panic!("{:?}", other.err()),
+        }
+    }
+
+    #[test]
+    fn port_lists_and_ranges() {
+        let set = "7272, 8080,9000-9002".parse::<PortList>().unwrap().set();
+        let ports: Vec<u16> = (0..=u16::MAX).filter(|&port| set.contains(port)).collect();
+        assert_eq!(ports, [7272, 8080, 9000, 9001, 9002]);
+        for wrong in ["0", "70000", "9-3", "abc", "", "1,,2", "1-2-3", "-5"] {
+            assert!(wrong.parse::<PortList>().is_err(), "{wrong}");
+        }
+        assert!("1-65535".parse::<PortList>().is_ok());
+    }
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("4096", 4096),
+            ("4KiB", 4096),
+            ("64k", 65536),
+            ("1M", 1 << 20),
+            ("2gb", 2 << 30),
+        ] {
+            assert_eq!(text.parse(), Ok(Size(bytes)), "{text}");
+        }
+        assert_eq!("unlimited".parse(), Ok(Size(usize::MAX)));
+        for wrong in ["", "k", "-1", "1.5k", "1x", "99999999999999999999", "18446744073709551615k"]
+        {
+            assert!(wrong.parse::<Size>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn any_is_every_interface() {
+        assert_eq!(live(&[]).interfaces, None);
+        let named = live(&["-i", "lo,eth0", "-i", "eth1"]).interfaces.unwrap();
+        assert_eq!(named, ["lo", "eth0", "eth1"]);
+        assert!(config(&["-i", "any,lo"]).is_err());
+    }
+
+    #[test]
+    fn ring_sizes_are_powers_of_two() {
+        assert_eq!(live(&["--ring-size", "3M"]).ring_size, Some(4 << 20));
+        assert!(config(&["--ring-size", "1k"]).is_err());
+    }
+
+    #[test]
+    fn the_format_follows_standard_output() {
+        let format = |args: &[&str], is_terminal| {
+            let cli = Cli::try_parse_from([&["tracer"], args].concat()).unwrap();
+            Config::new(cli, Surroundings { is_terminal, is_colorless: false }).unwrap().format
+        };
+        assert_eq!(format(&[], true), FormatName::Text);
+        assert_eq!(format(&[], false), FormatName::Json);
+        assert_eq!(format(&["--format", "text"], false), FormatName::Text);
+    }
+
+    #[test]
+    fn a_file_does_not_go_with_capture_options() {
+        assert!(config(&["-r", "x", "-i", "lo"]).is_err());
+        assert!(config(&["-r", "x", "-s", "96"]).is_err());
+        assert_eq!(config(&["-r", "-"]).unwrap().source, Source::Stdin);
+    }
+}

@@ -1,0 +1,159 @@
+//! The thread that turns records into events.
+
+use std::{io, os::fd::OwnedFd};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    time::{ClockId, clock_gettime},
+};
+
+use crate::{
+    capture::live::{counters::KernelCounters, ring::Records},
+    event::Stats,
+    output::WallClock,
+    pipeline::Pipeline,
+    segment::{Nanos, SECOND},
+    session::ConnectionSummary,
+};
+
+/// How long the consumer naps after it found something.
+const NAP: Nanos = 2_000_000;
+
+/// After so long without a segment people may be looking at the wrong port.
+const SILENCE: Nanos = 10 * SECOND;
+
+/// How a consumer ended.
+pub(super) struct Ended {
+    pub(super) stats: Stats,
+    pub(super) connections: Vec<ConnectionSummary>,
+    pub(super) written: io::Result<()>,
+}
+
+/// Takes records, decodes them, writes events.
+pub(super) struct Consumer {
+    records: Records,
+    counters: KernelCounters,
+    pipeline: Pipeline,
+    /// Becomes readable when the run is to end.
+    stop: OwnedFd,
+    ports: String,
+    /// When to wonder whether the port is the right one.
+    hint_at: Option<Nanos>,
+}
+
+/// What woke the consumer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Woken {
+    Stop,
+    Other,
+}
+
+impl Consumer {
+    pub(super) fn new(
+        records: Records,
+        counters: KernelCounters,
+        pipeline: Pipeline,
+        stop: OwnedFd,
+        ports: String,
+    ) -> Self {
+        Self { records, counters, pipeline, stop, ports, hint_at: Some(now() + SILENCE) }
+    }
+
+    /// Works until it is stopped, has what was wanted, or cannot write any more.
+    pub(super) fn run(mut self) -> Ended {
+        let mut woken = Woken::Other;
+        loop {
+            let freed = self.drain();
+            if self.pipeline.is_done() || (freed == 0 && woken == Woken::Stop) {
+                return self.end();
+            }
+            if woken == Woken::Stop {
+                continue;
+            }
+            woken = if freed > 0 { self.nap(freed) } else { self.sleep() };
+        }
+    }
+
+    /// One turn: what is in the ring, what is due, one write.
+    fn drain(&mut self) -> usize {
+        set_clock(&mut self.pipeline);
+        let Self { records, counters, pipeline, .. } = self;
+        let freed = records.drain(|segment| {
+            pipeline.segment(segment);
+            !pipeline.is_done()
+        });
+        let now = now();
+        pipeline.tick(now, |stats| counters.fill(stats));
+        // An error stays in the pipeline, which is done then.
+        pipeline.flush().ok();
+        self.hint(now);
+        freed
+    }
+
+    /// Says once that nothing comes.
+    fn hint(&mut self, now: Nanos) {
+        if self.hint_at.is_some_and(|at| at <= now) {
+            self.hint_at = None;
+            if self.pipeline.segments() == 0 {
+                let Self { ports, .. } = self;
+                eprintln!(
+                    "tracer: nothing on port {ports} so far; see which are in use with `ss -tln`"
+                );
+            }
+        }
+    }
+
+    /// Naps as long as the ring can take it. The kernel wakes a reader that has caught up with every
+    /// first record: napping without listening to the ring saves a flood those wake-ups.
+    fn nap(&self, freed: usize) -> Woken {
+        let size = self.records.size();
+        let nap = match freed {
+            _ if freed >= size / 8 => return self.poll(&[], Some(0)),
+            _ if freed >= size / 64 => NAP / 8,
+            _ => NAP,
+        };
+        self.poll(&[], Some(nap))
+    }
+
+    /// Sleeps until the kernel has something, or the pipeline.
+    fn sleep(&self) -> Woken {
+        let due = self.pipeline.next_tick().into_iter().chain(self.hint_at).min();
+        let due = due.map(|due| due.saturating_sub(now()));
+        self.poll(&[PollFd::new(&self.records, PollFlags::IN)], due)
+    }
+
+    fn poll(&self, others: &[PollFd<'_>], timeout: Option<Nanos>) -> Woken {
+        let timeout = timeout.map(|nanos| Timespec {
+            tv_sec: i64::try_from(nanos / SECOND).unwrap_or(i64::MAX),
+            tv_nsec: (nanos % SECOND).cast_signed(),
+        });
+        let mut fds = vec![PollFd::new(&self.stop, PollFlags::IN)];
+        fds.extend_from_slice(others);
+        match poll(&mut fds, timeout.as_ref()) {
+            Ok(_) if fds[0].revents().contains(PollFlags::IN) => Woken::Stop,
+            // EINTR: look again.
+            _ => Woken::Other,
+        }
+    }
+
+    fn end(self) -> Ended {
+        let Self { counters, pipeline, .. } = self;
+        let (stats, connections, written) = pipeline.finish(now(), |stats| counters.fill(stats));
+        Ended { stats, connections, written }
+    }
+}
+
+/// `CLOCK_MONOTONIC`, the clock of the records.
+pub(super) fn now() -> Nanos {
+    nanos(ClockId::Monotonic)
+}
+
+/// Tells the pipeline what the clock on the wall shows: it may have been set meanwhile.
+pub(super) fn set_clock(pipeline: &mut Pipeline) {
+    pipeline.set_clock(WallClock::new(nanos(ClockId::Realtime), now()));
+}
+
+fn nanos(clock: ClockId) -> Nanos {
+    let time = clock_gettime(clock);
+    time.tv_sec.cast_unsigned() * SECOND + time.tv_nsec.cast_unsigned()
+}

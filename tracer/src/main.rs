@@ -1,0 +1,64 @@
+//! The program: arguments in, an exit status out.
+
+use std::{
+    env,
+    io::{self, IsTerminal as _},
+    process::ExitCode,
+};
+
+use anyhow::Result;
+use clap::Parser as _;
+use tracer::{
+    cli::Cli,
+    config::{Config, Source, Surroundings},
+    read,
+};
+
+fn main() -> ExitCode {
+    let config = match Config::new(Cli::parse(), surroundings()) {
+        Ok(config) => config,
+        Err(sentence) => {
+            eprintln!("tracer: {sentence}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(&config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tracer: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(config: &Config) -> Result<()> {
+    match &config.source {
+        Source::File(path) => read::file(path, config),
+        Source::Stdin => read::stdin(config),
+        #[cfg(feature = "live")]
+        Source::Live(live) => tracer::live::run(live, config),
+        #[cfg(not(feature = "live"))]
+        Source::Live(_) => anyhow::bail!(
+            "this tracer was built without live capture: read a capture file with --read, or build \
+             it with `cargo xtask build`"
+        ),
+    }
+}
+
+fn surroundings() -> Surroundings {
+    let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
+    Surroundings {
+        is_terminal: io::stdout().is_terminal(),
+        // https://no-color.org
+        is_colorless: is_set("NO_COLOR") || env::var_os("TERM").is_some_and(|term| term == "dumb"),
+    }
+}
+
+/// Whoever read our output has had enough (`tracer | head`): that is no failure.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
