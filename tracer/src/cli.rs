@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::{Args, Parser, ValueEnum};
 
 use crate::config::{PortList, Size};
 
@@ -86,6 +86,47 @@ pub struct Cli {
     /// Size of the ring buffer between kernel and tracer [default: by the machine's caches]
     #[arg(long, value_name = "SIZE", conflicts_with = "read")]
     pub ring_size: Option<Size>,
+
+    /// Bounds of memory and time.
+    #[command(flatten)]
+    pub limits: LimitArgs,
+}
+
+/// Bounds of memory and time, each with its default.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits")]
+pub struct LimitArgs {
+    /// Connections followed at a time; beyond, the one not seen for longest is given up
+    #[arg(long, value_name = "N", default_value_t = 65_536, value_parser = at_least_one())]
+    pub max_connections: u32,
+
+    /// SYNs remembered until they are answered
+    #[arg(long, value_name = "N", default_value_t = 16_384, value_parser = at_least_one())]
+    pub max_half_open: u32,
+
+    /// Memory for what is not complete, of all connections; beyond, those that hold most are given up
+    #[arg(long, value_name = "SIZE", default_value = "256MiB")]
+    pub memory_limit: Size,
+
+    /// Memory for what waits behind a missing segment, of one direction
+    #[arg(long, value_name = "SIZE", default_value = "4MiB")]
+    pub reorder_limit: Size,
+
+    /// How long to wait for a missing segment that nobody has acknowledged
+    #[arg(long, value_name = "SECONDS", default_value_t = 3)]
+    pub reorder_timeout: u64,
+
+    /// A connection silent for so long is given up
+    #[arg(long, value_name = "SECONDS", default_value_t = 7_800)]
+    pub idle_timeout: u64,
+
+    /// Compressed messages in progress at a time, at 64 KiB of memory each
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    pub max_inflating: u32,
+}
+
+fn at_least_one() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..)
 }
 
 /// Output formats.

@@ -5,7 +5,7 @@ use std::{fmt, path::PathBuf, str::FromStr};
 use tracer_common::ports::PortSet;
 
 use crate::{
-    cli::{Attach, Cli, FormatName, When},
+    cli::{Attach, Cli, FormatName, LimitArgs, When},
     output::Style,
     segment::{Nanos, SECOND},
     session::{Limits, Options},
@@ -81,6 +81,7 @@ impl Config {
             stats_interval,
             attach,
             ring_size,
+            limits,
         } = cli;
         let color = match color {
             When::Always => true,
@@ -106,7 +107,7 @@ impl Config {
                 segments,
                 frames,
                 show_secrets,
-                limits: Limits { payload: payload_limit.0, ..Limits::default() },
+                limits: bounds(&limits, payload_limit),
             },
             ports: port,
             format: format.unwrap_or(by_surroundings),
@@ -114,6 +115,28 @@ impl Config {
             count,
             stats_interval: (stats_interval > 0).then(|| stats_interval.saturating_mul(SECOND)),
         })
+    }
+}
+
+fn bounds(limits: &LimitArgs, payload: Size) -> Limits {
+    let LimitArgs {
+        max_connections,
+        max_half_open,
+        memory_limit,
+        reorder_limit,
+        reorder_timeout,
+        idle_timeout,
+        max_inflating,
+    } = *limits;
+    Limits {
+        payload: payload.0,
+        connections: max_connections as usize,
+        half_open: max_half_open as usize,
+        waiting_per_direction: reorder_limit.0,
+        memory: memory_limit.0,
+        reordering: reorder_timeout.saturating_mul(SECOND),
+        idle: idle_timeout.saturating_mul(SECOND),
+        inflaters: max_inflating as usize,
     }
 }
 
@@ -277,6 +300,16 @@ mod tests {
     fn ring_sizes_are_powers_of_two() {
         assert_eq!(live(&["--ring-size", "3M"]).ring_size, Some(4 << 20));
         assert!(config(&["--ring-size", "1k"]).is_err());
+    }
+
+    #[test]
+    fn the_options_default_to_the_documented_limits() {
+        let limits = config(&[]).unwrap().options.limits;
+        assert_eq!(limits, Limits::default());
+        let limits =
+            config(&["--memory-limit", "1M", "--idle-timeout", "9"]).unwrap().options.limits;
+        assert_eq!((limits.memory, limits.idle), (1 << 20, 9 * SECOND));
+        assert!(config(&["--max-connections", "0"]).is_err());
     }
 
     #[test]

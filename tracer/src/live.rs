@@ -98,7 +98,9 @@ impl Tracing {
         if swept > 0 {
             eprintln!("tracer: removed {swept} filters that a killed tracer had left");
         }
-        let ring_size = live.ring_size.unwrap_or_else(ring_size::for_this_machine);
+        let ring_size = live
+            .ring_size
+            .unwrap_or_else(|| ring_size::for_this_machine(config.options.limits.payload));
         let settings =
             Settings { ring_size, snaplen: live.snaplen, pure_acks: config.options.segments };
         let classifier = Classifier::load(settings, &config.options.ports)?;

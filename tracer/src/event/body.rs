@@ -24,6 +24,11 @@ pub enum Body<'a> {
         /// From SYN to SYN-ACK, microseconds.
         rtt_us: u64,
     },
+    /// A segment repeats bytes, and they differ from the first copy, which is the one that counts.
+    TcpConflict {
+        /// How many bytes it repeats.
+        bytes: u64,
+    },
     /// An HTTP request's head.
     HttpRequest {
         /// The method.
@@ -172,15 +177,15 @@ pub struct WsMessage<'a> {
     pub frames: u32,
     /// Whether permessage-deflate compressed it.
     pub compressed: bool,
-    /// `text`, `data` or `undecoded`.
-    #[serde(flatten, serialize_with = "payload")]
-    pub payload: Payload<'a>,
     /// What is shown is not all.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub truncated: bool,
     /// Bytes on the wire that were not captured.
     #[serde(skip_serializing_if = "is_zero")]
     pub missing: u64,
+    /// `text`, `data` or `undecoded`: the output writes it, a megabyte in one go.
+    #[serde(skip)]
+    pub payload: Payload<'a>,
 }
 
 /// A frame's header.
@@ -221,6 +226,9 @@ pub struct Control<'a> {
     /// Its bytes in base64.
     #[serde(serialize_with = "base64")]
     pub data: &'a [u8],
+    /// `data` is not all of it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub truncated: bool,
 }
 
 /// Why bytes are missing.
@@ -399,6 +407,7 @@ impl Body<'_> {
         match self {
             Self::Start(_) => "start",
             Self::TcpOpen { .. } => "tcp.open",
+            Self::TcpConflict { .. } => "tcp.conflict",
             Self::HttpRequest { .. } => "http.request",
             Self::HttpResponse { .. } => "http.response",
             Self::WsOpen(_) => "ws.open",
@@ -454,18 +463,4 @@ fn base64<S: Serializer>(data: &&[u8], serializer: S) -> Result<S::Ok, S::Error>
 
 fn mask_key<S: Serializer>(key: &Option<[u8; 4]>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("{:08x}", u32::from_be_bytes(key.unwrap_or_default())))
-}
-
-/// One field, whose name says what it holds.
-fn payload<S: Serializer>(payload: &Payload<'_>, serializer: S) -> Result<S::Ok, S::Error> {
-    use serde::ser::SerializeMap as _;
-    let mut map = serializer.serialize_map(Some(1))?;
-    match payload {
-        Payload::Text(text) => map.serialize_entry("text", text)?,
-        Payload::Data(data) => {
-            map.serialize_entry("data", &format_args!("{}", Base64Display::new(data, &STANDARD)))?;
-        }
-        Payload::Undecoded(why) => map.serialize_entry("undecoded", why.name())?,
-    }
-    map.end()
 }

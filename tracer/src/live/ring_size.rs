@@ -4,15 +4,21 @@ use std::fs;
 
 const MIB: u64 = 1 << 20;
 
+/// Payload limits above this make the consumer slower than bulk traffic can be.
+const LARGE_PAYLOAD: usize = 64 << 10;
+
 /// Bytes for the ring buffer. It should stay in the last-level cache (a ring of 64 MiB made bulk
 /// traffic a third slower than one of 4 to 16 MiB), and hold what comes while the consumer waits for
-/// a CPU: more CPUs send more.
-pub(super) fn for_this_machine() -> u32 {
+/// a CPU: more CPUs send more. Where whole payloads are shown, not to lose counts more than speed.
+pub(super) fn for_this_machine(payload_limit: usize) -> u32 {
     let cpus = std::thread::available_parallelism().map_or(1, usize::from) as u64;
-    choose(cpus, last_level_cache(), total_memory())
+    choose(cpus, last_level_cache(), total_memory(), payload_limit > LARGE_PAYLOAD)
 }
 
-fn choose(cpus: u64, cache: Option<u64>, memory: Option<u64>) -> u32 {
+fn choose(cpus: u64, cache: Option<u64>, memory: Option<u64>, large_payloads: bool) -> u32 {
+    if large_payloads {
+        return 1 << memory.map_or(64 * MIB, |memory| memory / 64).clamp(MIB, 64 * MIB).ilog2();
+    }
     let by_cpus = (2 * MIB).saturating_mul(cpus).clamp(8 * MIB, 64 * MIB);
     let by_cache = cache.map_or(16 * MIB, |cache| cache / 2).max(4 * MIB);
     let by_memory = memory.map_or(u64::MAX, |memory| memory / 64).max(MIB);
@@ -45,10 +51,12 @@ mod tests {
 
     #[test]
     fn sizes_are_powers_of_two_within_bounds() {
-        assert_eq!(choose(2, Some(260 * MIB), Some(24 << 30)), 8 << 20);
-        assert_eq!(choose(1, Some(MIB), Some(512 * MIB)), 4 << 20);
-        assert_eq!(choose(64, Some(256 * MIB), Some(256 << 30)), 64 << 20);
-        assert_eq!(choose(64, Some(36 * MIB), None), 16 << 20);
-        assert_eq!(choose(4, None, Some(64 * MIB)), 1 << 20);
+        assert_eq!(choose(2, Some(260 * MIB), Some(24 << 30), false), 8 << 20);
+        assert_eq!(choose(1, Some(MIB), Some(512 * MIB), false), 4 << 20);
+        assert_eq!(choose(64, Some(256 * MIB), Some(256 << 30), false), 64 << 20);
+        assert_eq!(choose(64, Some(36 * MIB), None, false), 16 << 20);
+        assert_eq!(choose(4, None, Some(64 * MIB), false), 1 << 20);
+        assert_eq!(choose(2, Some(260 * MIB), Some(24 << 30), true), 64 << 20);
+        assert_eq!(choose(2, None, Some(1 << 30), true), 16 << 20);
     }
 }

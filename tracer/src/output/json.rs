@@ -2,6 +2,7 @@
 
 use std::io;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
@@ -9,7 +10,7 @@ use super::{Format, WallClock, clock::Stamp, escape};
 use crate::{
     event::{Body, Event},
     segment::Endpoint,
-    ws::receiver::Sender,
+    ws::{message::Payload, receiver::Sender},
 };
 
 /// Writes JSON Lines.
@@ -66,8 +67,39 @@ impl Format for Json {
         };
         let result = line.serialize(&mut Serializer::with_formatter(&mut *buffer, Safe));
         debug_assert!(result.is_ok(), "a Vec takes everything, and keys are strings");
+        if let Body::WsMessage(message) = &event.body {
+            buffer.pop(); // the closing brace
+            push_payload(&message.payload, buffer);
+            buffer.push(b'}');
+        }
         buffer.push(b'\n');
     }
+}
+
+/// Appends the field that holds the payload; its name says what it is.
+fn push_payload(payload: &Payload<'_>, buffer: &mut Vec<u8>) {
+    match payload {
+        Payload::Text(text) => {
+            buffer.extend_from_slice(b",\"text\":\"");
+            escape::push_json(text, buffer);
+        }
+        Payload::Data(data) => {
+            buffer.extend_from_slice(b",\"data\":\"");
+            push_base64(data, buffer);
+        }
+        Payload::Undecoded(why) => {
+            buffer.extend_from_slice(b",\"undecoded\":\"");
+            buffer.extend_from_slice(why.name().as_bytes());
+        }
+    }
+    buffer.push(b'"');
+}
+
+fn push_base64(data: &[u8], buffer: &mut Vec<u8>) {
+    let start = buffer.len();
+    buffer.resize(start + data.len().div_ceil(3) * 4, 0);
+    let result = STANDARD.encode_slice(data, &mut buffer[start..]);
+    debug_assert!(result == Ok(buffer.len() - start), "padded base64 has this length");
 }
 
 /// Compact JSON that is safe on a terminal too: besides what JSON wants escaped, whatever could
@@ -80,22 +112,12 @@ impl Formatter for Safe {
         writer: &mut W,
         fragment: &str,
     ) -> io::Result<()> {
-        // Everything unsafe in ASCII but DEL is escaped by JSON itself.
-        if fragment.bytes().all(|byte| byte < 0x7f) {
+        if !fragment.contains(escape::is_unsafe) {
             return writer.write_all(fragment.as_bytes());
         }
-        let mut rest = fragment;
-        while let Some(at) = rest.find(escape::is_unsafe) {
-            let (safe, found) = rest.split_at(at);
-            writer.write_all(safe.as_bytes())?;
-            let mut chars = found.chars();
-            let mut units = [0; 2];
-            for unit in chars.next().unwrap_or_default().encode_utf16(&mut units) {
-                write!(writer, "\\u{unit:04x}")?;
-            }
-            rest = chars.as_str();
-        }
-        writer.write_all(rest.as_bytes())
+        let mut escaped = Vec::new();
+        escape::push_json(fragment, &mut escaped);
+        writer.write_all(&escaped)
     }
 }
 
@@ -104,10 +126,7 @@ mod tests {
     use super::*;
     use crate::{
         event::{Conn, WsMessage},
-        ws::{
-            frame::Opcode,
-            message::{Payload, Undecoded},
-        },
+        ws::{frame::Opcode, message::Undecoded},
     };
 
     fn message(payload: Payload<'_>) -> String {

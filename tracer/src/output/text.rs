@@ -109,6 +109,9 @@ impl Line<'_> {
             Body::TcpOpen { rtt_us } => {
                 self.print(format_args!("connected ({})", Micros(*rtt_us)));
             }
+            Body::TcpConflict { bytes } => {
+                self.styled(WRONG, format_args!("{bytes} bytes were sent again, and differ"));
+            }
             Body::HttpRequest { method, path, headers } => {
                 self.untrusted(method);
                 self.print(format_args!(" "));

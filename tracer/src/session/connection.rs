@@ -3,12 +3,13 @@
 use tracer_common::packet::flags::{ACK, FIN, RST, SYN};
 
 use super::{
-    flow::{End, FlowKey},
+    flow::End,
     meta::{Env, Meta},
+    numbering::Numbering,
     streams::Streams,
 };
 use crate::{
-    event::{Body, Conn, How, Joined, SegmentInfo, TcpClose, Traffic},
+    event::{Body, How, Joined, TcpClose, Traffic},
     segment::{Nanos, SECOND, Segment},
     tcp::{
         assembler::{Assembler, Piece},
@@ -26,8 +27,6 @@ const OWNER_SILENCE: Nanos = SECOND;
 #[derive(Default)]
 struct Direction {
     assembler: Assembler,
-    /// Sequence and acknowledgment numbers are shown relative to this.
-    base: Option<u32>,
     /// Offset in the stream at which it ends.
     fin: Option<u64>,
     /// The interface on which it was first seen, and when it last was. Bridges and veth pairs show
@@ -50,7 +49,7 @@ pub(super) struct Ending {
 
 /// A followed connection.
 pub(super) struct Connection {
-    client: End,
+    numbering: Numbering,
     /// By sender: the client's is first.
     directions: [Direction; 2],
     streams: Streams,
@@ -61,19 +60,19 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(conn: Conn, key: &FlowKey, joined: Joined, now: Nanos) -> Self {
+    pub(super) fn new(numbering: Numbering, joined: Joined, now: Nanos) -> Self {
         Self {
-            client: usize::from(key.ends[1] == conn.client),
+            numbering,
             directions: Default::default(),
-            streams: Streams::new(Meta::new(conn, now), joined),
+            streams: Streams::new(Meta::new(numbering.conn, now), joined),
             first_fin: None,
             hole_since: None,
             last_seen: now,
         }
     }
 
-    pub(super) fn conn(&self) -> Conn {
-        self.streams.meta.conn
+    pub(super) fn numbering(&self) -> Numbering {
+        self.numbering
     }
 
     pub(super) fn traffic(&self) -> Traffic {
@@ -88,25 +87,27 @@ impl Connection {
         self.streams.meta.started
     }
 
+    /// Bytes that it holds beyond its own size.
+    pub(super) fn memory(&self) -> usize {
+        let waiting = |direction: &Direction| direction.assembler.waiting_bytes();
+        self.directions.iter().map(waiting).sum::<usize>() + self.streams.memory()
+    }
+
     /// Since when a segment has been missing that later ones wait for.
     pub(super) fn hole_since(&self) -> Option<Nanos> {
         self.hole_since
     }
 
-    fn sender(&self, end: End) -> Sender {
-        if end == self.client { Sender::Client } else { Sender::Server }
-    }
-
     /// Whether a SYN is for a new connection between the same endpoints, not sent again.
     pub(super) fn is_replaced_by(&self, end: End, syn: &Segment<'_>) -> bool {
-        self.directions[self.sender(end) as usize].base.is_some_and(|base| base != syn.seq)
+        self.numbering.is_contradicted_by(end, syn)
     }
 
     /// Learns from the SYN, which was seen before there was a connection.
     pub(super) fn learn_syn(&mut self, end: End, syn: &Segment<'_>) {
-        let from = self.sender(end);
+        let from = self.numbering.sender(end);
         self.directions[from as usize].owner = Some((syn.interface, syn.time));
-        self.set_base(from, syn);
+        self.anchor(from, syn);
     }
 
     /// Takes a segment that `end` sent. `None` while the connection goes on.
@@ -116,14 +117,14 @@ impl Connection {
         segment: &Segment<'_>,
         env: &mut Env<'_>,
     ) -> Option<Ending> {
-        let from = self.sender(end);
+        let from = self.numbering.sender(end);
         if self.is_seen_elsewhere(from, segment) {
             return None;
         }
         self.last_seen = segment.time;
-        self.set_base(from, segment);
+        self.anchor(from, segment);
         if env.options.segments && segment.offset == 0 {
-            self.show(from, segment, env);
+            self.numbering.show(end, segment, env.sink);
         }
         if segment.has(RST) {
             return self.reset(from, segment, env);
@@ -156,33 +157,12 @@ impl Connection {
         }
     }
 
-    /// Learns where the sequence numbers of both directions begin.
-    fn set_base(&mut self, from: Sender, segment: &Segment<'_>) {
-        let first = segment.seq.wrapping_add(u32::from(segment.has(SYN)));
-        let sent = &mut self.directions[from as usize];
-        sent.base.get_or_insert(first.wrapping_sub(1));
+    /// Learns where the sequence numbers begin.
+    fn anchor(&mut self, from: Sender, segment: &Segment<'_>) {
+        self.numbering.learn(from, segment);
         if segment.has(SYN) {
-            sent.assembler.anchor(first);
+            self.directions[from as usize].assembler.anchor(segment.seq.wrapping_add(1));
         }
-        if segment.has(ACK) {
-            let received = &mut self.directions[from.other() as usize];
-            received.base.get_or_insert(segment.ack.wrapping_sub(1));
-        }
-    }
-
-    fn show(&self, from: Sender, segment: &Segment<'_>, env: &mut Env<'_>) {
-        let base = |of: Sender| self.directions[of as usize].base.unwrap_or_default();
-        let info = SegmentInfo {
-            flags: segment.flags,
-            seq: segment.seq.wrapping_sub(base(from)),
-            raw_seq: segment.seq,
-            ack: segment.has(ACK).then(|| segment.ack.wrapping_sub(base(from.other()))),
-            raw_ack: segment.has(ACK).then_some(segment.ack),
-            win: segment.window,
-            options: segment.options,
-            len: segment.payload_len,
-        };
-        self.streams.meta.emit(Some(from), Body::Segment(info), env);
     }
 
     fn reset(&mut self, from: Sender, segment: &Segment<'_>, env: &mut Env<'_>) -> Option<Ending> {
@@ -216,9 +196,12 @@ impl Connection {
             Sender::Server => self.streams.meta.traffic.server_bytes += bytes,
         }
         let seq = segment.payload_seq();
-        self.assemble(from, env, |assembler, out| {
-            assembler.segment(seq, segment.payload, snapped, out);
+        let outcome = self.assemble(from, env, |assembler, out| {
+            assembler.segment(seq, segment.payload, snapped, out)
         });
+        if outcome.conflict {
+            self.streams.meta.conflict(from, outcome.repeated as u64, env);
+        }
         let limit = env.options.limits.waiting_per_direction;
         while self.directions[from as usize].assembler.waiting_bytes() > limit {
             self.assemble(from, env, Assembler::skip_hole);
@@ -253,15 +236,12 @@ impl Connection {
         from: Sender,
         env: &mut Env<'_>,
         run: impl FnOnce(&mut Assembler, &mut dyn FnMut(Piece<'_>)) -> R,
-    ) {
+    ) -> R {
         let Self { directions, streams, .. } = self;
-        let assembler = &mut directions[from as usize].assembler;
-        let waited = assembler.waiting_bytes();
-        run(assembler, &mut |piece| match piece {
+        run(&mut directions[from as usize].assembler, &mut |piece| match piece {
             Piece::Data(bytes) => streams.data(from, bytes, env),
             Piece::Gap(bytes, cause) => streams.gap(from, bytes, cause.into(), env),
-        });
-        env.shared.waiting = env.shared.waiting + assembler.waiting_bytes() - waited;
+        })
     }
 
     /// Gives up waiting for whatever is missing.

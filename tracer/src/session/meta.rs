@@ -26,8 +26,6 @@ pub(super) struct Shared {
     pub(super) messages: u64,
     pub(super) violations: u64,
     pub(super) gaps: u64,
-    /// Bytes that wait for missing ones, of all connections.
-    pub(super) waiting: usize,
 }
 
 /// Where and when a connection is at work.
@@ -113,6 +111,11 @@ impl Meta {
         }
     }
 
+    /// A copy of bytes that were seen before differs from the first.
+    pub(super) fn conflict(&self, from: Sender, bytes: u64, env: &mut Env<'_>) {
+        self.emit(Some(from), Body::TcpConflict { bytes }, env);
+    }
+
     pub(super) fn gap(&self, from: Sender, bytes: u64, cause: GapCause, env: &mut Env<'_>) {
         env.shared.gaps += 1;
         self.emit(Some(from), Body::Gap { bytes, cause }, env);
@@ -161,7 +164,8 @@ impl Meta {
             Item::Message(message) => self.message(from, message, env),
             Item::Control(Opcode::CLOSE, payload, _) => self.close(from, payload, env),
             Item::Control(opcode, data, len) => {
-                self.ping_or_pong(from, opcode, Control { len, data }, env);
+                let truncated = (data.len() as u64) < len;
+                self.ping_or_pong(from, opcode, Control { len, data, truncated }, env);
             }
             Item::Violation(rule, detail) => self.violation(from, rule, &detail, env),
         }

@@ -6,6 +6,7 @@ mod connection;
 mod exchange;
 mod flow;
 mod meta;
+mod numbering;
 mod options;
 mod streams;
 mod tls;

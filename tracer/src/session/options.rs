@@ -20,7 +20,7 @@ pub struct Options {
 }
 
 /// Bounds of memory and time.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Payload bytes shown per message.
     pub payload: usize,
@@ -30,8 +30,9 @@ pub struct Limits {
     pub half_open: usize,
     /// Bytes of one direction that may wait for a missing segment.
     pub waiting_per_direction: usize,
-    /// Bytes that may wait in all.
-    pub waiting: usize,
+    /// Bytes that all connections may hold: what waits for missing segments, heads and messages in
+    /// progress, deflate windows. Beyond, the connections that hold most go.
+    pub memory: usize,
     /// How long to wait for a missing segment.
     pub reordering: Nanos,
     /// A connection that was silent for so long is given up.
@@ -47,11 +48,11 @@ impl Default for Limits {
             connections: 65_536,
             half_open: 16_384,
             waiting_per_direction: 4 << 20,
-            waiting: 64 << 20,
+            memory: 256 << 20,
             // Longer than a retransmission or two take (RFC 6298: 1 s at first, then doubled).
             reordering: 3 * SECOND,
             // Longer than TCP keep-alives are apart (tcp(7): 2 hours).
-            idle: 2 * 3600 * SECOND + 600 * SECOND,
+            idle: 7_800 * SECOND,
             inflaters: 256,
         }
     }

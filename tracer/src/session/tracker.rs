@@ -13,10 +13,11 @@ use super::{
     connection::{Connection, Ending},
     flow::{End, FlowKey},
     meta::{self, Env, Shared},
+    numbering::Numbering,
     options::Options,
 };
 use crate::{
-    event::{Body, Conn, How, Joined, SegmentInfo, Sink, Stats, TcpClose, Traffic},
+    event::{Body, Conn, How, Joined, Sink, Stats, TcpClose, Traffic},
     http::head::{Kind, begins_like_http},
     segment::{Endpoint, Nanos, SECOND, Segment},
     ws::receiver::{Inflaters, Sender},
@@ -34,7 +35,7 @@ type Table<V> = LruCache<FlowKey, V, RandomState>;
 
 /// A SYN that was not answered yet.
 struct HalfOpen {
-    conn: Conn,
+    numbering: Numbering,
     client: End,
     seq: u32,
     interface: u32,
@@ -43,6 +44,7 @@ struct HalfOpen {
 
 /// An ended connection.
 struct Closed {
+    numbering: Numbering,
     time: Nanos,
 }
 
@@ -69,6 +71,8 @@ pub struct Tracker {
     /// Connections in which something is missing, and until when it is waited for.
     holes: VecDeque<(Nanos, FlowKey)>,
     next_id: u64,
+    /// Bytes that the connections hold.
+    held: usize,
     segments: u64,
     bytes: u64,
     opened: u64,
@@ -84,7 +88,6 @@ impl Tracker {
             messages: 0,
             violations: 0,
             gaps: 0,
-            waiting: 0,
         };
         Self {
             options,
@@ -94,6 +97,7 @@ impl Tracker {
             shared,
             holes: VecDeque::new(),
             next_id: 1,
+            held: 0,
             segments: 0,
             bytes: 0,
             opened: 0,
@@ -137,23 +141,18 @@ impl Tracker {
             return;
         }
         self.closed.pop(&key);
-        let conn = self.new_conn(segment.source, segment.destination);
+        let mut numbering = self.number(&key, segment.source, segment.destination);
+        numbering.learn(Sender::Client, segment);
         if segment.payload_len > 0 {
             // Fast Open: the SYN has data.
-            self.open(key, conn, Joined::Handshake, segment, sink);
+            self.open(key, numbering, Joined::Handshake, segment.time, sink);
             return self.follow(&key, end, segment, sink);
         }
         if self.options.segments {
-            show_alone(conn, Sender::Client, segment, sink);
+            numbering.show(end, segment, sink);
         }
-        let half_open = HalfOpen {
-            conn,
-            client: end,
-            seq: segment.seq,
-            interface: segment.interface,
-            time: segment.time,
-        };
-        self.half_open.push(key, half_open);
+        let Segment { seq, interface, time, .. } = *segment;
+        self.half_open.push(key, HalfOpen { numbering, client: end, seq, interface, time });
         if self.half_open.len() > self.options.limits.half_open {
             self.half_open.pop_lru();
         }
@@ -168,45 +167,49 @@ impl Tracker {
         segment: &Segment<'_>,
         sink: &mut dyn Sink,
     ) {
-        let HalfOpen { conn, client, seq, interface, time } = *half_open;
+        let HalfOpen { mut numbering, client, seq, interface, time } = *half_open;
         let is_answer = end != client;
         if segment.has(RST) {
+            numbering.learn(numbering.sender(end), segment);
             if self.options.segments {
-                let from = if is_answer { Sender::Server } else { Sender::Client };
-                show_alone(conn, from, segment, sink);
+                numbering.show(end, segment, sink);
             }
-            return refused(conn, is_answer, time, segment.time, sink);
+            return refused(numbering.conn, is_answer, time, segment.time, sink);
         }
+        self.open(key, numbering, Joined::Handshake, time, sink);
         let syn =
             Segment { seq, interface, time, flags: SYN, payload_len: 0, payload: &[], ..*segment };
-        self.open(key, conn, Joined::Handshake, &syn, sink);
         if let Some(connection) = self.connections.peek_mut(&key) {
             connection.learn_syn(client, &syn);
         }
         if is_answer && segment.has(SYN | ACK) {
             let rtt_us = segment.time.saturating_sub(time) / 1000;
-            meta::emit(conn, None, Body::TcpOpen { rtt_us }, segment.time, sink);
+            meta::emit(numbering.conn, None, Body::TcpOpen { rtt_us }, segment.time, sink);
         }
         self.follow(&key, end, segment, sink);
     }
 
     /// A segment of a connection whose beginning was not seen.
     fn unknown(&mut self, key: FlowKey, end: End, segment: &Segment<'_>, sink: &mut dyn Sink) {
-        // What trickles in after the end opens nothing; a pure ACK or FIN alone says nothing.
+        // What trickles in after the end opens nothing.
+        if let Some(closed) = self.closed.peek(&key) {
+            if self.options.segments && segment.offset == 0 {
+                closed.numbering.show(end, segment, sink);
+            }
+            return;
+        }
+        // A pure ACK or FIN alone says nothing, unless every segment is wanted.
         let says_something = segment.payload_len > 0 || segment.has(SYN);
-        if self.closed.contains(&key)
-            || segment.has(RST)
-            || !(says_something || self.options.segments)
-        {
+        if segment.has(RST) || !(says_something || self.options.segments) {
             return;
         }
         let (client, server) = match self.sender_of(segment) {
             Sender::Client => (segment.source, segment.destination),
             Sender::Server => (segment.destination, segment.source),
         };
-        let conn = self.new_conn(client, server);
+        let numbering = self.number(&key, client, server);
         let joined = if segment.has(SYN) { Joined::Handshake } else { Joined::Midstream };
-        self.open(key, conn, joined, segment, sink);
+        self.open(key, numbering, joined, segment.time, sink);
         self.follow(&key, end, segment, sink);
     }
 
@@ -229,18 +232,18 @@ impl Tracker {
         if is_request || (is_masked && !is_response) { Sender::Client } else { Sender::Server }
     }
 
-    fn new_conn(&mut self, client: Endpoint, server: Endpoint) -> Conn {
+    fn number(&mut self, key: &FlowKey, client: Endpoint, server: Endpoint) -> Numbering {
         let id = self.next_id;
         self.next_id += 1;
-        Conn { id, client, server }
+        Numbering::new(Conn { id, client, server }, key)
     }
 
     fn open(
         &mut self,
         key: FlowKey,
-        conn: Conn,
+        numbering: Numbering,
         joined: Joined,
-        first: &Segment<'_>,
+        now: Nanos,
         sink: &mut dyn Sink,
     ) {
         self.opened += 1;
@@ -248,9 +251,9 @@ impl Tracker {
             && let Some((oldest, _)) = self.connections.peek_lru()
         {
             let oldest = *oldest;
-            self.close(&oldest, Ending { how: How::Evicted, by: None }, first.time, sink);
+            self.close(&oldest, Ending { how: How::Evicted, by: None }, now, sink);
         }
-        let connection = Connection::new(conn, &key, joined, first.time);
+        let connection = Connection::new(numbering, joined, now);
         self.connections.push(key, Box::new(connection));
     }
 
@@ -259,36 +262,64 @@ impl Tracker {
         let Self { connections, options, shared, .. } = self;
         let Some(connection) = connections.get_mut(key) else { return };
         let had_hole = connection.hole_since().is_some();
+        let held = connection.memory();
         let mut env = Env { time: segment.time, options, shared, sink };
         let ending = connection.segment(end, segment, &mut env);
+        self.held = self.held + connection.memory() - held;
         let has_hole = connection.hole_since().is_some();
         if let Some(ending) = ending {
             return self.close(key, ending, segment.time, sink);
         }
         if has_hole && !had_hole {
-            self.holes.push_back((segment.time + self.options.limits.reordering, *key));
+            let due = segment.time.saturating_add(self.options.limits.reordering);
+            self.holes.push_back((due, *key));
         }
-        while self.shared.waiting > self.options.limits.waiting {
-            let Some((_, key)) = self.holes.pop_front() else { break };
-            self.give_up_holes(&key, segment.time, sink);
+        if self.held > self.options.limits.memory {
+            self.shed(segment.time, sink);
+        }
+    }
+
+    /// Ends the connections that hold most, until a quarter of the memory is free again: so the
+    /// next look at all of them is a long way off.
+    fn shed(&mut self, now: Nanos, sink: &mut dyn Sink) {
+        let enough = self.options.limits.memory / 4 * 3;
+        let mut holders: Vec<_> = self
+            .connections
+            .iter()
+            .map(|(key, connection)| (connection.memory(), *key))
+            .filter(|(held, _)| *held > 0)
+            .collect();
+        holders.sort_unstable_by_key(|(held, _)| std::cmp::Reverse(*held));
+        for (_, key) in holders {
+            if self.held <= enough {
+                break;
+            }
+            self.close(&key, Ending { how: How::Evicted, by: None }, now, sink);
         }
     }
 
     fn give_up_holes(&mut self, key: &FlowKey, now: Nanos, sink: &mut dyn Sink) {
         let Self { connections, options, shared, .. } = self;
         let Some(connection) = connections.peek_mut(key) else { return };
+        let held = connection.memory();
         let mut env = Env { time: now, options, shared, sink };
-        if let Some(ending) = connection.give_up_holes(&mut env) {
+        let ending = connection.give_up_holes(&mut env);
+        self.held = self.held + connection.memory() - held;
+        if let Some(ending) = ending {
             self.close(key, ending, now, sink);
         }
     }
 
     fn close(&mut self, key: &FlowKey, ending: Ending, now: Nanos, sink: &mut dyn Sink) {
         let Some(mut connection) = self.connections.pop(key) else { return };
+        self.held -= connection.memory();
         let Self { options, shared, .. } = self;
         connection.close(ending, &mut Env { time: now, options, shared, sink });
         self.summarize(&connection);
-        self.closed.push(*key, Closed { time: now });
+        // An evicted connection goes on: what it says next joins it again.
+        if ending.how != How::Evicted {
+            self.closed.push(*key, Closed { numbering: connection.numbering(), time: now });
+        }
         if self.closed.len() > MAX_CLOSED {
             self.closed.pop_lru();
         }
@@ -301,7 +332,7 @@ impl Tracker {
         {
             self.holes.pop_front();
             let since = self.connections.peek(&key).and_then(|connection| connection.hole_since());
-            match since.map(|since| since + self.options.limits.reordering) {
+            match since.map(|since| since.saturating_add(self.options.limits.reordering)) {
                 Some(due) if due <= now => self.give_up_holes(&key, now, sink),
                 // That hole was filled, and a later one came.
                 Some(due) => self.holes.push_back((due, key)),
@@ -310,7 +341,7 @@ impl Tracker {
         }
         let idle = self.options.limits.idle;
         while let Some((key, connection)) = self.connections.peek_lru()
-            && connection.last_seen + idle <= now
+            && connection.last_seen.saturating_add(idle) <= now
         {
             let key = *key;
             self.close(&key, Ending { how: How::Timeout, by: None }, now, sink);
@@ -325,7 +356,7 @@ impl Tracker {
         let idle = self
             .connections
             .peek_lru()
-            .map(|(_, connection)| connection.last_seen + self.options.limits.idle);
+            .map(|(_, connection)| connection.last_seen.saturating_add(self.options.limits.idle));
         hole.into_iter().chain(idle).min()
     }
 
@@ -344,7 +375,7 @@ impl Tracker {
             summary.traffic.client_messages + summary.traffic.server_messages
         };
         self.summaries.push(ConnectionSummary {
-            conn: connection.conn(),
+            conn: connection.numbering().conn,
             traffic: connection.traffic(),
             is_websocket: connection.is_websocket(),
             duration: connection.last_seen.saturating_sub(connection.started()),
@@ -375,21 +406,6 @@ impl Tracker {
             ..Stats::default()
         }
     }
-}
-
-/// A segment before there is a connection to number it by.
-fn show_alone(conn: Conn, from: Sender, segment: &Segment<'_>, sink: &mut dyn Sink) {
-    let info = SegmentInfo {
-        flags: segment.flags,
-        seq: 0,
-        raw_seq: segment.seq,
-        ack: segment.has(ACK).then_some(1),
-        raw_ack: segment.has(ACK).then_some(segment.ack),
-        win: segment.window,
-        options: segment.options,
-        len: segment.payload_len,
-    };
-    meta::emit(conn, Some(from), Body::Segment(info), segment.time, sink);
 }
 
 /// The SYN was answered, or followed, by RST.

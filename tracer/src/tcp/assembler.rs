@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::seq;
+use super::{recent::Recent, seq};
 
 /// A hole this far behind is no retransmission any more (windows end at 1 GiB, RFC 7323): the
 /// reader has missed so much that the sequence numbers lapped it.
@@ -88,6 +88,7 @@ pub struct Assembler {
     next: u64,
     waiting: BTreeMap<u64, Chunk>,
     waiting_bytes: usize,
+    recent: Recent,
     stale: u8,
 }
 
@@ -150,6 +151,9 @@ impl Assembler {
         let (old, new) = span.split(ahead.min(0).unsigned_abs());
         let start = self.next + ahead.max(0).unsigned_abs();
         let mut outcome = Outcome { repeated: old.data.len(), conflict: false };
+        if let Some(offset) = self.next.checked_add_signed(ahead).filter(|_| !old.data.is_empty()) {
+            outcome.conflict = self.recent.contradicts(offset, old.data);
+        }
         if start == self.next && self.waiting.is_empty() {
             self.deliver(new.data, new.snapped, out);
         } else {
@@ -175,6 +179,7 @@ impl Assembler {
 
     fn deliver(&mut self, data: &[u8], snapped: u32, out: &mut dyn FnMut(Piece<'_>)) {
         if !data.is_empty() {
+            self.recent.remember(self.next, data);
             self.advance(data.len() as u64);
             out(Piece::Data(data));
         }

@@ -3,4 +3,5 @@
 
 pub mod assembler;
 pub mod options;
+mod recent;
 pub mod seq;

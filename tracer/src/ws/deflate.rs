@@ -95,6 +95,9 @@ impl Default for Inflater {
 }
 
 impl Inflater {
+    /// Bytes that one takes: the output chunk, and zlib's state with its window.
+    pub const MEMORY: usize = CHUNK + (48 << 10);
+
     /// Begins a message.
     pub fn start(&mut self, window: &Window) -> Result<(), Corrupt> {
         self.raw.reset(false);

@@ -123,6 +123,11 @@ impl Builder {
         }
     }
 
+    /// Bytes of payload that it holds.
+    pub fn memory(&self) -> usize {
+        self.shown.capacity()
+    }
+
     /// Counts a frame with its payload length.
     pub fn frame(&mut self, len: u64) {
         self.frames = self.frames.saturating_add(1);

@@ -130,6 +130,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_rule_is_documented() {
+        let table = include_str!("../../../docs/decoding.md");
+        for rule in Rule::ALL {
+            let (begin, end) =
+                (format!("| `{}` |", rule.name()), format!("| {} |", rule.reference()));
+            let is_row = |line: &str| line.starts_with(&begin) && line.ends_with(&end);
+            assert!(table.lines().any(is_row), "docs/decoding.md has no row for {}", rule.name());
+        }
+    }
+
+    #[test]
     fn names_are_unique() {
         let names: BTreeSet<_> = Rule::ALL.iter().map(|rule| rule.name()).collect();
         assert_eq!(names.len(), Rule::ALL.len());

@@ -14,6 +14,8 @@ use super::{
 };
 use crate::cli::Attach;
 
+/// The last priority tried for a filter; administrators begin at 1 and count up.
+const MAX_PRIORITY: u16 = 16;
 /// File exists.
 const EEXIST: i32 = 17;
 
@@ -171,16 +173,16 @@ fn detach(program: &mut SchedClassifier, links: Vec<SchedClassifierLinkId>) {
     }
 }
 
-/// As near to the wire as can be: first of all programs on ingress, last on egress.
+/// Before all other programs: one that accepts or drops a packet ends the chain.
 fn attach_tcx(
     program: &mut SchedClassifier,
     interface: &str,
     hook: TcAttachType,
 ) -> Result<SchedClassifierLinkId, ProgramError> {
-    let order = if hook == TcAttachType::Egress { LinkOrder::last() } else { LinkOrder::first() };
-    program.attach_with_options(interface, hook, TcAttachOptions::TcxOrder(order))
+    program.attach_with_options(interface, hook, TcAttachOptions::TcxOrder(LinkOrder::first()))
 }
 
+/// Before all other filters, for the same reason.
 fn attach_clsact(
     program: &mut SchedClassifier,
     interface: &str,
@@ -192,9 +194,26 @@ fn attach_clsact(
         Err(error) if is_present(&error) => {}
         Err(error) => return Err(error.into()),
     }
-    // The kernel chooses a priority before those of the filters that are there. The handle says
-    // whose filter it is, for the sweep after a SIGKILL.
-    let options = NlOptions { handle: TcHandle::from(process::id()), ..NlOptions::default() };
+    let mut result = attach_filter(program, interface, hook, 1);
+    // A priority belongs to one kind of filter and one protocol; where it is taken, the next one.
+    for priority in 2..=MAX_PRIORITY {
+        if result.is_ok() {
+            break;
+        }
+        result = attach_filter(program, interface, hook, priority);
+    }
+    result
+}
+
+fn attach_filter(
+    program: &mut SchedClassifier,
+    interface: &str,
+    hook: TcAttachType,
+    priority: u16,
+) -> Result<SchedClassifierLinkId, ProgramError> {
+    // The handle says whose filter it is, for the sweep after a SIGKILL.
+    let handle = TcHandle::from(process::id());
+    let options = NlOptions { priority, handle, classid: None };
     program.attach_with_options(interface, hook, TcAttachOptions::Netlink(options))
 }
 

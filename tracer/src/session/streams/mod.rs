@@ -48,6 +48,20 @@ enum Stage {
     Ignored,
 }
 
+impl Stage {
+    fn memory(&self) -> usize {
+        match self {
+            Self::Start { .. } | Self::Body(_) | Self::Ignored => 0,
+            Self::Head(collector) => collector.bytes().len(),
+            Self::Upgrading(bytes) | Self::Tls(bytes) => bytes.capacity(),
+            Self::Frames(receiver) => receiver.memory(),
+            Self::Search(search, receiver) => {
+                search.memory() + receiver.as_ref().map_or(0, |receiver| receiver.memory())
+            }
+        }
+    }
+}
+
 /// Both directions of a connection.
 pub(super) struct Streams {
     /// By sender: the client's is first.
@@ -63,6 +77,11 @@ impl Streams {
     pub(super) fn new(meta: Meta, joined: Joined) -> Self {
         let start = || Stage::Start { beginning: Vec::new(), joined };
         Self { stages: [start(), start()], offsets: [0; 2], exchange: Exchange::default(), meta }
+    }
+
+    /// Bytes held for what is not complete, and for deflate windows.
+    pub(super) fn memory(&self) -> usize {
+        self.stages.iter().map(Stage::memory).sum()
     }
 
     /// Takes the next bytes that `from` sent: one segment's, or the rest of one.

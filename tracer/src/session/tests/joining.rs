@@ -149,3 +149,21 @@ fn retransmissions_are_decoded_once() {
     wire.seen(Client, seq.wrapping_sub(1), 0x10, b"\0", 1);
     assert_eq!(wire.told(), ["ws.message client once"]);
 }
+
+#[test]
+fn a_copy_that_differs_is_told_and_the_first_counts() {
+    let mut wire = Wire::upgraded();
+    let seq = wire.seq(Client);
+    let message = masked(0x81, b"first");
+    wire.lose(Client, &message[..1]);
+    wire.data(Client, &message[1..]);
+    let mut other = message.clone();
+    other[10] ^= 1;
+    wire.seen(Client, seq.wrapping_add(1), 0x18, &other[1..], other.len() - 1);
+    wire.seen(Client, seq, 0x18, &message[..1], 1);
+    assert_eq!(wire.told(), ["tcp.conflict client 10", "ws.message client first"]);
+    // It is noticed after the bytes were delivered as well.
+    wire.seen(Client, seq.wrapping_add(1), 0x18, &other[1..], other.len() - 1);
+    wire.seen(Client, seq.wrapping_add(1), 0x18, &message[1..], message.len() - 1);
+    assert_eq!(wire.told(), ["tcp.conflict client 10"]);
+}

@@ -58,16 +58,35 @@ fn bytes_that_wait_are_bounded_per_direction() {
 }
 
 #[test]
-fn bytes_that_wait_are_bounded_in_all() {
-    let mut wire = with_limits(Limits { waiting: 10_000, ..options().limits });
+fn what_connections_hold_is_bounded_in_all_and_the_largest_go_first() {
+    let mut wire = with_limits(Limits { memory: 100_000, ..options().limits });
     for port in 1..=20 {
         from_port(&mut wire, port);
         wire.connect();
         wire.lose(Client, b"x");
-        wire.data(Client, &[0; 1000]);
+        wire.data(Client, &vec![0; 1000 * usize::from(port)]);
     }
-    let gaps = wire.events().iter().filter(|event| event["event"] == "gap").count();
-    assert_eq!(gaps, 10);
+    let events = wire.events();
+    let evicted: Vec<_> = events
+        .iter()
+        .filter(|event| event["how"] == "evicted")
+        .map(|event| &event["client"])
+        .collect();
+    assert!(evicted.contains(&&"10.0.0.1:14".into()) && !evicted.contains(&&"10.0.0.1:1".into()));
+    // What had waited is told before the end.
+    assert_eq!(events.iter().filter(|event| event["event"] == "gap").count(), evicted.len());
+}
+
+#[test]
+fn an_evicted_connection_is_joined_again() {
+    let mut wire = with_limits(Limits { memory: 10_000, ..options().limits });
+    wire.connect();
+    wire.lose(Client, b"x");
+    wire.data(Client, &[0; 11_000]);
+    wire.data(Client, &masked(0x81, b"this is enough to be found"));
+    let told = wire.told();
+    let expected = ["ws.open midstream", "ws.message client this is enough to be found"];
+    assert_eq!(told[told.len() - 2..], expected);
 }
 
 #[test]

@@ -76,7 +76,7 @@ pub struct Context<'c> {
     pub out: &'c mut dyn FnMut(Item<'_>),
 }
 
-/// A bounded stock of inflate machines: each takes some 60 KiB.
+/// A bounded stock of inflate machines, each of [`Inflater::MEMORY`].
 pub struct Inflaters {
     idle: Vec<Box<Inflater>>,
     free: usize,
@@ -177,7 +177,10 @@ impl Receiver {
 
     /// Bytes of memory beyond the struct's own.
     pub fn memory(&self) -> usize {
-        self.control.capacity() + self.window.as_ref().map_or(0, Window::memory)
+        self.control.capacity()
+            + self.window.as_ref().map_or(0, Window::memory)
+            + self.message.as_ref().map_or(0, Builder::memory)
+            + self.inflater.as_ref().map_or(0, |_| Inflater::MEMORY)
     }
 
     /// Takes the next bytes of the stream.
