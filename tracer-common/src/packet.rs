@@ -326,7 +326,8 @@ mod tests {
 
     #[test]
     fn ipv4_fields() {
-        let packet = whole(ipv4_packet(&[], 6, 0x4000, &[tcp_header(&[]), b"abc".to_vec()].concat()));
+        let packet =
+            whole(ipv4_packet(&[], 6, 0x4000, &[tcp_header(&[]), b"abc".to_vec()].concat()));
         let ip = ip(&packet, ETHERTYPE_IPV4, 0).unwrap();
         assert_eq!(ip.source, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 10, 0, 0, 1]);
         assert_eq!(ip.destination, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 10, 0, 0, 2]);
@@ -423,7 +424,8 @@ mod tests {
     #[test]
     fn contradictions_are_malformed() {
         let good = ipv4_packet(&[], 6, 0, &tcp_header(&[]));
-        let broken: [(&str, &dyn Fn(&mut Vec<u8>)); 6] = [
+        type Harm<'a> = (&'a str, &'a dyn Fn(&mut Vec<u8>));
+        let broken: [Harm<'_>; 6] = [
             ("version", &|p| p[0] = 0x65),
             ("header length", &|p| p[0] = 0x44),
             ("total length below the header's", &|p| p[3] = 19),

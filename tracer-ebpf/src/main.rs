@@ -23,13 +23,13 @@ use tracer_common::{
 /// For devices whose packets begin with an Ethernet header.
 #[classifier]
 fn tracer_ether(ctx: TcContext) -> i32 {
-    classify(&Skb::new(&ctx), packet::ETHERNET_HEADER_LEN)
+    classify(&Skb::new(ctx), packet::ETHERNET_HEADER_LEN)
 }
 
 /// For devices without a MAC header: tun, WireGuard, IP tunnels.
 #[classifier]
 fn tracer_ip(ctx: TcContext) -> i32 {
-    classify(&Skb::new(&ctx), 0)
+    classify(&Skb::new(ctx), 0)
 }
 
 #[inline(always)]

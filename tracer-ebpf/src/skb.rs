@@ -15,8 +15,9 @@ pub(crate) struct Skb {
 
 impl Skb {
     #[inline(always)]
-    pub(crate) fn new(ctx: &TcContext) -> Self {
-        Self { raw: ctx.skb.skb }
+    pub(crate) fn new(ctx: TcContext) -> Self {
+        let TcContext { skb } = ctx;
+        Self { raw: skb.skb }
     }
 
     /// The EtherType of what the kernel takes for the network header.

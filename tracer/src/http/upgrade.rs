@@ -82,13 +82,13 @@ impl Request {
             Some(other) => broken.push((Rule::HandshakeVersion, format!("version {other}"))),
             None => broken.push((Rule::HandshakeVersion, "no version".to_owned())),
         }
-        match self.key.as_deref().map(|key| STANDARD.decode(key)) {
-            Some(Ok(key)) if key.len() == 16 => {}
-            Some(_) => {
-                broken.push((Rule::HandshakeKey, "the key is not 16 bytes in base64".to_owned()))
-            }
-            None => broken.push((Rule::HandshakeKey, "no key".to_owned())),
-        }
+        let key = self.key.as_deref().map(|key| STANDARD.decode(key));
+        let found = match key {
+            Some(Ok(key)) if key.len() == 16 => None,
+            Some(_) => Some("the key is not 16 bytes in base64"),
+            None => Some("no key"),
+        };
+        broken.extend(found.map(|found| (Rule::HandshakeKey, found.to_owned())));
         broken
     }
 }

@@ -38,7 +38,7 @@ fn last_level_cache() -> Option<u64> {
         .map(|kib| kib << 10)
 }
 
-/// `MemTotal` of proc_meminfo(5).
+/// `MemTotal` of `/proc/meminfo`.
 fn total_memory() -> Option<u64> {
     let meminfo = fs::read_to_string("/proc/meminfo").ok()?;
     let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;

@@ -80,7 +80,7 @@ impl Streams {
         }
         if let Some(lock) = search.segment(bytes) {
             let receiver = receiver.take();
-            self.lock(from, lock, receiver, env);
+            self.lock(from, &lock, receiver, env);
         } else if !self.meta.is_open && search.searched() > MAX_SEARCHED {
             return self.unknown(from, bytes, env);
         }
@@ -91,7 +91,7 @@ impl Streams {
     fn lock(
         &mut self,
         from: Sender,
-        lock: Lock,
+        lock: &Lock,
         receiver: Option<Box<Receiver>>,
         env: &mut Env<'_>,
     ) {

@@ -78,7 +78,7 @@ pub struct Context<'c> {
 
 /// A bounded stock of inflate machines, each of [`Inflater::MEMORY`].
 pub struct Inflaters {
-    idle: Vec<Box<Inflater>>,
+    idle: Vec<Inflater>,
     free: usize,
 }
 
@@ -88,12 +88,12 @@ impl Inflaters {
         Self { idle: Vec::new(), free: limit }
     }
 
-    fn take(&mut self) -> Option<Box<Inflater>> {
+    fn take(&mut self) -> Option<Inflater> {
         self.free = self.free.checked_sub(1)?;
         Some(self.idle.pop().unwrap_or_default())
     }
 
-    fn give_back(&mut self, inflater: Box<Inflater>) {
+    fn give_back(&mut self, inflater: Inflater) {
         self.free += 1;
         self.idle.push(inflater);
     }
@@ -129,7 +129,7 @@ pub struct Receiver {
     control: Vec<u8>,
     window: Option<Window>,
     compression: Compression,
-    inflater: Option<Box<Inflater>>,
+    inflater: Option<Inflater>,
     closed: bool,
     /// A continuation may go on with a message that began before anything was seen.
     may_be_inside_message: bool,

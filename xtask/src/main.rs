@@ -1,0 +1,128 @@
+//! The project's one door: `cargo xtask <command>`. A command line comes in; other programs are
+//! started in the right order, each printed before it runs.
+
+mod build;
+mod demo;
+mod lint;
+mod run;
+mod setup;
+mod shell;
+mod test;
+
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+/// Sets up, builds, runs and tests the tracer.
+///
+/// On a fresh machine two commands do everything: `cargo xtask demo` to see it work, and
+/// `cargo xtask test`. For a service of your own: `cargo xtask run -- --port 7272`.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install what the build needs beyond stable Rust: a compiler and a linker for eBPF
+    ///
+    /// The result is one rustup toolchain named `tracer-ebpf`, kept in $CARGO_HOME/tracer-ebpf: a
+    /// compiler that can target BPF, `core` for it, and the bpf-linker made for its LLVM. Once it is
+    /// there, plain `cargo build` works too. The compiler comes from Debian's packages (as root, through sudo when
+    /// needed) or, where these do not exist or do not work, from a pinned nightly of rustup's. Also
+    /// installs iproute2, which the demo and the live tests use to make network namespaces.
+    ///
+    /// Does nothing when all is there. build, run, demo, test and lint call it themselves.
+    Setup {
+        /// Where the compiler comes from [default: debian, and rustup where that fails]
+        #[arg(long, value_enum)]
+        from: Option<setup::Way>,
+    },
+
+    /// Build the tracer, and print where it is
+    Build {
+        /// Build for a debugger, not for speed (target/debug/tracer)
+        #[arg(long)]
+        debug: bool,
+
+        /// Build for speed (target/release/tracer); this is the default
+        #[arg(long, conflicts_with = "debug")]
+        release: bool,
+    },
+
+    /// Build the tracer and start it with the arguments after `--`
+    ///
+    /// Tracing the network needs root: sudo is used when you are not. Reading a file
+    /// (`cargo xtask run -- --read trace.pcap`), --help and --version run as you.
+    Run {
+        /// Arguments of the tracer; try `--help`
+        #[arg(last = true)]
+        args: Vec<OsString>,
+    },
+
+    /// Watch the tracer at work: a small chat on port 7272, in a network of its own
+    ///
+    /// A chat server and two clients play a short session in a fresh network namespace, while the
+    /// tracer shows it live. One client is connected before the tracer starts. At the end,
+    /// what the tracer printed is compared with what the clients said and heard; exit status 1 when
+    /// anything is missing. Needs root (sudo is used when you are not) and leaves nothing behind.
+    Demo {
+        /// Play with this tracer, in the network namespace we are in
+        #[arg(long, hide = true)]
+        inside: Option<PathBuf>,
+    },
+
+    /// Run all tests, those on the running kernel included
+    ///
+    /// Runs `cargo test --workspace --release`. The live tests trace real traffic in network
+    /// namespaces of their own and need root: sudo is used for them, and only for them, when you
+    /// are not. Without privileges they fail; --no-live leaves them out and says so.
+    Test {
+        /// Leave out the tests that trace the running kernel
+        #[arg(long)]
+        no_live: bool,
+
+        /// Arguments for `cargo test`, as in `cargo xtask test -- --test golden -- --nocapture`
+        #[arg(last = true)]
+        args: Vec<OsString>,
+    },
+
+    /// Check the formatting, the lints, the documentation, and the dependencies
+    ///
+    /// Runs cargo fmt --check; clippy and rustdoc with warnings denied, the eBPF program included;
+    /// clippy on what builds without eBPF; and cargo deny where it is installed.
+    Lint,
+
+    /// Start one test program, through sudo when it needs root (`cargo test` calls this)
+    #[command(hide = true)]
+    TestRunner {
+        #[arg(long)]
+        no_live: bool,
+
+        /// The program and its arguments
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        command: Vec<OsString>,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Setup { from } => setup::command(from),
+        Command::Build { debug, release: _ } => build::command(debug),
+        Command::Run { args } => run::command(&args),
+        Command::Demo { inside: None } => demo::command(),
+        Command::Demo { inside: Some(tracer) } => demo::play(&tracer),
+        Command::Test { no_live, args } => test::command(no_live, &args),
+        Command::Lint => lint::command(),
+        Command::TestRunner { no_live, command } => test::runner(no_live, &command),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

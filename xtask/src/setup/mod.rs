@@ -1,0 +1,99 @@
+//! `cargo xtask setup`: makes sure of what the build and the tests need beyond stable Rust. Looks
+//! first, installs only what is missing, and says what.
+
+mod apt;
+mod compiler;
+mod debian;
+mod linker;
+mod rustup;
+mod toolchain;
+
+use anyhow::{Context as _, Result, bail};
+use clap::ValueEnum;
+
+use crate::shell;
+
+/// Where a compiler that can target BPF comes from.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Way {
+    /// Debian's packages rustc-web and llvm-dev: needs root
+    Debian,
+    /// A pinned nightly of rustup's, with the source of `core`
+    Rustup,
+}
+
+impl Way {
+    /// Debian first: it is the one that works behind a mirror, and whether it can work is known
+    /// at once, while rustup has to run into a time-out.
+    const ALL: [Self; 2] = [Self::Debian, Self::Rustup];
+
+    fn install(self) -> Result<()> {
+        let sysroot = match self {
+            Self::Debian => debian::install()?,
+            Self::Rustup => rustup::install()?,
+        };
+        toolchain::assemble(&sysroot)
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Debian => "Debian's packages",
+            Self::Rustup => "rustup",
+        }
+    }
+}
+
+/// Makes sure of everything, and says what is there. Naming a way installs from there even if a
+/// toolchain exists.
+pub(crate) fn command(from: Option<Way>) -> Result<()> {
+    match from {
+        Some(way) => install(&[way])?,
+        None => toolchain()?,
+    }
+    programs()?;
+    eprintln!("ready: {}", toolchain::check()?);
+    Ok(())
+}
+
+/// What building needs. Silent when it is there.
+pub(crate) fn toolchain() -> Result<()> {
+    let Err(missing) = toolchain::check() else { return Ok(()) };
+    eprintln!("setup: {missing:#}; installing what is missing, once");
+    install(&Way::ALL)
+}
+
+/// What building, the demo and the tests need. Silent when it is there.
+pub(crate) fn everything() -> Result<()> {
+    toolchain()?;
+    programs()
+}
+
+fn install(ways: &[Way]) -> Result<()> {
+    if shell::find("rustup").is_none() {
+        bail!(
+            "rustup is missing: install it, and with it stable Rust; eBPF needs a second compiler"
+        );
+    }
+    for way in ways {
+        let Err(error) = way.install() else { return verify() };
+        eprintln!("setup: {} will not do here: {error:#}", way.name());
+    }
+    bail!(
+        "there is no compiler for eBPF here, and none could be installed (reasons above); reading \
+         capture files works without: cargo build --release -p tracer --no-default-features"
+    )
+}
+
+fn verify() -> Result<()> {
+    toolchain::check().context("the toolchain was installed and does not work").map(drop)
+}
+
+/// The programs that set up network namespaces; `unshare` comes with every Linux.
+fn programs() -> Result<()> {
+    if shell::find("ip").is_some() {
+        return Ok(());
+    }
+    eprintln!("setup: the program `ip` is missing, which the demo and the live tests use");
+    apt::install(&["iproute2"])
+        .context("cannot install iproute2: install it by hand, then try again")
+}
