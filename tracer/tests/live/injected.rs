@@ -1,0 +1,192 @@
+//! Frames as they come off unusual wires: forged packets go in through a TAP or TUN device, what
+//! they say has to be shown, once.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::Write as _,
+    net::SocketAddr,
+};
+
+use rustix::ioctl::{Setter, ioctl};
+
+use crate::{
+    assert_nothing_lost,
+    forge::{CLOSE, Forged, TEXT, frame},
+    netns::Namespace,
+    observed::{Conversation, Conversations, Item, assert_same, conversations},
+    tracer::Tracer,
+};
+
+/// Devices of `linux/if_tun.h`: IP packets without, and Ethernet frames with a link-layer header;
+/// both without the header that says what follows.
+#[derive(Clone, Copy)]
+enum Kind {
+    Tun = 0x1001,
+    Tap = 0x1002,
+}
+
+/// A device that receives what is written to its file.
+struct Device(File);
+
+impl Device {
+    const NAME: &str = "wire0";
+
+    fn new(namespace: &Namespace, kind: Kind) -> Self {
+        let file = namespace.run(|| {
+            let file = OpenOptions::new().read(true).write(true).open("/dev/net/tun");
+            let file = file.expect("this kernel has TUN and TAP devices");
+            make_device(&file, Self::NAME, kind);
+            file
+        });
+        namespace.ip(&format!("link set {} up", Self::NAME));
+        Self(file)
+    }
+
+    fn inject(&mut self, frame: &[u8]) {
+        assert_eq!(self.0.write(frame).expect("the device is up"), frame.len());
+    }
+}
+
+#[expect(unsafe_code, reason = "there is no safe interface to this ioctl")]
+fn make_device(file: &File, name: &str, kind: Kind) {
+    /// `TUNSETIFF` of `linux/if_tun.h`; it wants a `struct ifreq`: a name of up to 15 bytes, flags,
+    /// and room for other requests.
+    const TUNSETIFF: rustix::ioctl::Opcode = rustix::ioctl::opcode::write::<i32>(b'T', 202);
+    let mut request = [0_u8; 40];
+    request[..name.len()].copy_from_slice(name.as_bytes());
+    request[16..18].copy_from_slice(&(kind as u16).to_ne_bytes());
+    // SAFETY: the opcode reads, and may write, no more than the 40 bytes of a `struct ifreq`.
+    unsafe { ioctl(file, Setter::<TUNSETIFF, [u8; 40]>::new(request)) }.expect("a new device");
+}
+
+/// What the two endpoints of [`conversation`] say.
+const HELLO: &[u8] = "¿quién habla?".as_bytes();
+const ANSWER: [u8; 900] = [b'a'; 900];
+
+/// The packets of a short connection, and what is said on it.
+fn conversation(client: &str, server: &str) -> (Vec<Vec<u8>>, Conversations) {
+    let [client, server] = [client, server].map(|a| a.parse::<SocketAddr>().expect("an address"));
+    let mut forged = Forged::new(client, server, "/wire", "");
+    forged.client(&frame(TEXT, Some([9, 8, 7, 6]), HELLO));
+    forged.server(&frame(TEXT, None, &ANSWER));
+    forged.client(&frame(CLOSE, Some([1, 1, 1, 1]), &1000_u16.to_be_bytes()));
+    forged.server(&frame(CLOSE, None, &1000_u16.to_be_bytes()));
+    let close = Item::close(Some(1000), None);
+    let said = Conversation {
+        c2s: vec![Item::new("text", HELLO), close.clone()],
+        s2c: vec![Item::new("text", &ANSWER), close],
+    };
+    (forged.finish(), [(client.to_string(), said)].into())
+}
+
+fn ipv4() -> (Vec<Vec<u8>>, Conversations) {
+    conversation("198.51.100.1:40000", "198.51.100.2:7272")
+}
+
+fn ipv6() -> (Vec<Vec<u8>>, Conversations) {
+    conversation("[2001:db8::1]:40000", "[2001:db8::2]:7272")
+}
+
+/// Sends the packets, each as `wrap` makes a frame of it, and checks that they were understood.
+fn is_understood(
+    kind: Kind,
+    (packets, said): (Vec<Vec<u8>>, Conversations),
+    wrap: impl Fn(&[u8]) -> Vec<u8>,
+) {
+    let namespace = Namespace::new();
+    let mut device = Device::new(&namespace, kind);
+    let tracer = Tracer::start(&namespace, &["--port", "7272"]);
+    for packet in packets {
+        device.inject(&wrap(&packet));
+    }
+    let events = tracer.interrupt().events();
+    assert_same(&said, &conversations(&events));
+    assert_nothing_lost(&events);
+    assert!(events.iter().any(|e| e.text("joined") == Some("handshake")));
+}
+
+/// An Ethernet frame to nobody in particular, with these VLAN tags: protocol identifiers and VLAN ids.
+fn ethernet(tags: &[(u16, u16)], packet: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0xff; 6];
+    frame.extend([2, 0, 0, 0, 0, 1]);
+    for (ethertype, id) in tags {
+        frame.extend(ethertype.to_be_bytes());
+        frame.extend(id.to_be_bytes());
+    }
+    let ethertype: u16 = if packet[0] >> 4 == 4 { 0x0800 } else { 0x86dd };
+    frame.extend(ethertype.to_be_bytes());
+    frame.extend(packet);
+    frame
+}
+
+/// The packet with an options field of eight bytes (RFC 791 section 3.1): a router alert, no-ops.
+fn with_ip_options(packet: &[u8]) -> Vec<u8> {
+    let (header, rest) = packet.split_at(20);
+    let mut longer = [header, &[0x94, 4, 0, 0, 1, 1, 1, 0], rest].concat();
+    longer[0] = 0x47;
+    let total = longer.len() as u16;
+    longer[2..4].copy_from_slice(&total.to_be_bytes());
+    longer
+}
+
+/// The packet with hop-by-hop, routing and destination options headers before TCP (RFC 8200
+/// section 4): each the next header's number, its length in eight bytes beyond the first, padding.
+fn with_extension_headers(packet: &[u8]) -> Vec<u8> {
+    const TCP: u8 = 6;
+    let (header, rest) = packet.split_at(40);
+    let hop_by_hop = [43, 0, 1, 4, 0, 0, 0, 0];
+    let routing = [60, 0, 253, 0, 0, 0, 0, 0];
+    let mut destination = vec![TCP, 1, 1, 12];
+    destination.resize(16, 0);
+    let mut longer = [header, &hop_by_hop, &routing, &destination, rest].concat();
+    let len = (longer.len() - 40) as u16;
+    longer[4..6].copy_from_slice(&len.to_be_bytes());
+    longer[6] = 0;
+    longer
+}
+
+/// The Ethernet frame as the shortest a wire carries: 60 bytes, the rest of it padding.
+fn padded(mut frame: Vec<u8>) -> Vec<u8> {
+    let len = frame.len().max(60);
+    frame.resize(len, 0xee);
+    frame
+}
+
+#[test]
+fn plain_ethernet_is_understood() {
+    is_understood(Kind::Tap, ipv4(), |packet| ethernet(&[], packet));
+    is_understood(Kind::Tap, ipv6(), |packet| ethernet(&[], packet));
+}
+
+#[test]
+fn padding_of_short_frames_is_not_taken_for_payload() {
+    is_understood(Kind::Tap, ipv4(), |packet| padded(ethernet(&[], packet)));
+}
+
+#[test]
+fn a_vlan_tag_is_looked_past() {
+    is_understood(Kind::Tap, ipv4(), |packet| ethernet(&[(0x8100, 5)], packet));
+    is_understood(Kind::Tap, ipv6(), |packet| ethernet(&[(0x8100, 5)], packet));
+}
+
+#[test]
+fn a_priority_tag_and_two_stacked_tags_are_looked_past() {
+    is_understood(Kind::Tap, ipv4(), |packet| ethernet(&[(0x8100, 0xe000)], packet));
+    is_understood(Kind::Tap, ipv4(), |packet| ethernet(&[(0x88a8, 7), (0x8100, 5)], packet));
+}
+
+#[test]
+fn ipv4_options_are_looked_past() {
+    is_understood(Kind::Tap, ipv4(), |packet| ethernet(&[], &with_ip_options(packet)));
+}
+
+#[test]
+fn ipv6_extension_headers_are_looked_past() {
+    is_understood(Kind::Tap, ipv6(), |packet| ethernet(&[], &with_extension_headers(packet)));
+}
+
+#[test]
+fn a_device_without_link_layer_headers_is_understood() {
+    is_understood(Kind::Tun, ipv4(), <[u8]>::to_vec);
+    is_understood(Kind::Tun, ipv6(), with_extension_headers);
+}

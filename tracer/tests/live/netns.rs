@@ -1,0 +1,131 @@
+//! Network namespaces of a test's own: names and addresses come in, links come out. They vanish
+//! with the last thread, process or file that uses them, whatever happens to the test.
+
+use std::{
+    fs::File,
+    os::fd::{AsFd as _, AsRawFd as _},
+    panic::resume_unwind,
+    process::{self, Command},
+    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    thread,
+};
+
+use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
+
+/// Tests share the machine, unless one needs it for itself to go at full speed.
+static MACHINE: RwLock<()> = RwLock::new(());
+
+/// What a test holds of the machine for as long as its namespaces live.
+enum Claim {
+    Shared {
+        _guard: RwLockReadGuard<'static, ()>,
+    },
+    Alone {
+        _guard: RwLockWriteGuard<'static, ()>,
+    },
+    /// The test's first namespace has a claim already.
+    Included,
+}
+
+/// A network namespace with nothing in it but `lo`, which is up.
+pub(crate) struct Namespace {
+    handle: File,
+    _claim: Claim,
+}
+
+impl Namespace {
+    /// A test's first one; [`Namespace::cable`] makes more.
+    pub(crate) fn new() -> Self {
+        let _guard = MACHINE.read().unwrap_or_else(PoisonError::into_inner);
+        Self::claiming(Claim::Shared { _guard })
+    }
+
+    /// The same for a test that must run alone.
+    pub(crate) fn alone() -> Self {
+        let _guard = MACHINE.write().unwrap_or_else(PoisonError::into_inner);
+        Self::claiming(Claim::Alone { _guard })
+    }
+
+    fn claiming(claim: Claim) -> Self {
+        let handle = thread::spawn(|| {
+            unshare_network();
+            File::open("/proc/thread-self/ns/net").expect("procfs is mounted")
+        });
+        let handle = handle.join().unwrap_or_else(|panic| resume_unwind(panic));
+        let namespace = Self { handle, _claim: claim };
+        namespace.ip("link set lo up");
+        namespace
+    }
+
+    /// A new namespace at the other end of a new veth pair. This end, called `name`, has no address
+    /// yet and is down; the other end has [`THERE`].
+    pub(crate) fn cable(&self, name: &str) -> Self {
+        let there = Self::claiming(Claim::Included);
+        let path = format!("/proc/{}/fd/{}", process::id(), there.handle.as_raw_fd());
+        self.ip(&format!("link add {name} type veth peer name far netns {path}"));
+        there.address("far", THERE);
+        there
+    }
+
+    /// The same, and this end has [`HERE`].
+    pub(crate) fn connect(&self, name: &str) -> Self {
+        let there = self.cable(name);
+        self.address(name, HERE);
+        there
+    }
+
+    /// Gives a device its addresses and takes it up.
+    pub(crate) fn address(&self, device: &str, [v4, v6]: [&str; 2]) {
+        self.ip(&format!("addr add {v4}/24 dev {device}"));
+        // Without `nodad` an address waits a second before it can be used (RFC 4862 section 5.4).
+        self.ip(&format!("addr add {v6}/64 dev {device} nodad"));
+        self.ip(&format!("link set {device} up"));
+    }
+
+    /// Runs `job` on a thread inside the namespace. Sockets it opens, threads it spawns and
+    /// processes it starts belong there for good.
+    pub(crate) fn run<R: Send>(&self, job: impl FnOnce() -> R + Send) -> R {
+        let inside = || {
+            move_into_link_name_space(self.handle.as_fd(), Some(LinkNameSpaceType::Network))
+                .expect("the namespace can be entered");
+            job()
+        };
+        thread::scope(|scope| scope.spawn(inside).join())
+            .unwrap_or_else(|panic| resume_unwind(panic))
+    }
+
+    /// Runs `ip` with these arguments inside.
+    pub(crate) fn ip(&self, arguments: &str) {
+        self.command("ip", arguments);
+    }
+
+    /// Runs a program inside, which has to succeed; what it printed.
+    pub(crate) fn command(&self, program: &str, arguments: &str) -> String {
+        let mut command = Command::new(program);
+        command.args(arguments.split_whitespace());
+        let output = self.run(|| command.output()).unwrap_or_else(|e| {
+            panic!("cannot run {program} ({e}): it comes with the package iproute2")
+        });
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{program} {arguments}: {stderr}");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    }
+}
+
+/// Moves the thread into a new namespace. No live test is skipped in silence: it fails without the
+/// privileges for this.
+#[expect(unsafe_code, reason = "rustix marks all kinds of unsharing unsafe because of one of them")]
+fn unshare_network() {
+    // SAFETY: only unsharing the file table can break I/O safety, and this does not.
+    unsafe { unshare_unsafe(UnshareFlags::NEWNET) }.unwrap_or_else(|e| {
+        panic!(
+            "cannot make a network namespace ({e}): live tests need root; run `cargo xtask test` \
+             as root, or leave them out with `cargo xtask test --no-live`"
+        )
+    });
+}
+
+/// IPv4 and IPv6 address of a link's first end.
+pub(crate) const HERE: [&str; 2] = ["10.77.0.1", "fd77::1"];
+/// Of the other end.
+pub(crate) const THERE: [&str; 2] = ["10.77.0.2", "fd77::2"];
