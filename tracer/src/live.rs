@@ -103,7 +103,10 @@ impl Tracing {
             .unwrap_or_else(|| ring_size::for_this_machine(config.options.limits.payload));
         let settings =
             Settings { ring_size, snaplen: live.snaplen, pure_acks: config.options.segments };
-        let classifier = Classifier::load(settings, &config.options.ports)?;
+        #[cfg_attr(not(feature = "ebpf-log"), expect(unused_mut, reason = "for diagnostics"))]
+        let mut classifier = Classifier::load(settings, &config.options.ports)?;
+        #[cfg(feature = "ebpf-log")]
+        crate::capture::live::diagnostics::follow(&mut classifier)?;
         let attachments = Attachments::new(live.attach);
         let mut tracing = Self { classifier, attachments, interfaces, ring_size };
         if let Err(error) = tracing.attach(&chosen, live) {

@@ -65,14 +65,14 @@ impl fmt::Display for Count {
 /// Says what was lost, and other things that should be 0.
 fn write_trouble(to: &mut dyn Write, stats: &Stats) -> io::Result<()> {
     writeln!(to, "{} lost ({} bytes)", Count(stats.lost, "segment"), stats.lost_bytes)?;
-    for (count, what) in [
-        (stats.gaps, "gaps in streams"),
-        (stats.violations, "violations of RFC 6455 or RFC 7692"),
-        (stats.unparsed, "packets that could not be parsed"),
-        (stats.fragments, "IP fragments without ports"),
+    for (count, one, many) in [
+        (stats.gaps, "gap in streams", "gaps in streams"),
+        (stats.violations, "violation of RFC 6455 or 7692", "violations of RFC 6455 or 7692"),
+        (stats.unparsed, "packet that could not be parsed", "packets that could not be parsed"),
+        (stats.fragments, "IP fragment without ports", "IP fragments without ports"),
     ] {
         if count > 0 {
-            writeln!(to, "{count} {what}")?;
+            writeln!(to, "{count} {}", if count == 1 { one } else { many })?;
         }
     }
     Ok(())

@@ -3,6 +3,8 @@
 
 pub mod attach;
 pub mod counters;
+#[cfg(feature = "ebpf-log")]
+pub mod diagnostics;
 pub mod filters;
 pub mod interface;
 pub mod privilege;
