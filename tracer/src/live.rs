@@ -32,6 +32,8 @@ use crate::{
 };
 use consumer::{Consumer, Ended};
 
+/// Signals that come so close together are one.
+const SAME_SIGNAL: Duration = Duration::from_millis(300);
 /// How long a consumer that is stuck in a write may take to end.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -51,7 +53,7 @@ async fn trace(live: &Live, config: &Config) -> Result<()> {
     // Detach first: what is in the ring by then still comes out.
     tracing.end().await;
     let ended = match ended {
-        Some(ended) => ended,
+        Some(ended) => ended.context("the decoder has failed")?,
         None => consumer.stop(&mut signals).await?,
     };
     report(ended, config)
@@ -70,6 +72,14 @@ impl Signals {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
         })
+    }
+
+    /// Forgets the signals that have come so far.
+    fn forget(&mut self) {
+        let mut nothing = std::task::Context::from_waker(std::task::Waker::noop());
+        for signal in [&mut self.interrupt, &mut self.terminate] {
+            while signal.poll_recv(&mut nothing).is_ready() {}
+        }
     }
 
     async fn next(&mut self) {
@@ -175,12 +185,12 @@ impl Tracing {
         consumer: &mut Running,
         signals: &mut Signals,
         live: &Live,
-    ) -> Option<Ended> {
+    ) -> Option<Result<Ended, oneshot::error::RecvError>> {
         let mut is_connected = true;
         loop {
             tokio::select! {
                 () = signals.next() => return None,
-                ended = &mut consumer.ended => return ended.ok(),
+                ended = &mut consumer.ended => return Some(ended),
                 change = self.interfaces.next_change(), if is_connected => match change {
                     Some(change) => self.change(change, live),
                     None => {
@@ -255,9 +265,15 @@ impl Running {
     /// read, ends the wait.
     async fn stop(mut self, signals: &mut Signals) -> Result<Ended> {
         rustix::io::write(&self.wake, &1u64.to_ne_bytes()).context("cannot stop the decoder")?;
+        let impatience = async {
+            // timeout(1) and terminals signal a process and its group: that is one signal twice.
+            tokio::time::sleep(SAME_SIGNAL).await;
+            signals.forget();
+            signals.next().await;
+        };
         tokio::select! {
             ended = &mut self.ended => ended.context("the decoder has failed"),
-            () = signals.next() => bail!("interrupted before everything was written"),
+            () = impatience => bail!("interrupted before everything was written"),
             () = tokio::time::sleep(PATIENCE) => {
                 bail!("the output is blocked: what was not written yet is lost")
             }

@@ -97,7 +97,8 @@ impl Run<'_> {
             self.start(time);
         }
         self.time = Some(time.max(self.time.unwrap_or_default()));
-        if time >= self.next_tick {
+        let went_back = time.saturating_add(2 * TICK) < self.next_tick;
+        if time >= self.next_tick || went_back {
             self.next_tick = time.saturating_add(TICK);
             let Stats { fragments, unparsed, .. } = self.counted;
             self.pipeline.tick(time, |stats| {

@@ -64,6 +64,12 @@ impl Request {
         }
     }
 
+    /// Bytes of text that it holds.
+    pub fn memory(&self) -> usize {
+        let optional = [&self.host, &self.key, &self.subprotocols, &self.extensions];
+        self.path.len() + optional.into_iter().flatten().map(String::len).sum::<usize>()
+    }
+
     /// The rules that it breaks (RFC 6455 section 4.1).
     pub fn check(&self, method: &str, headers: &Headers) -> Violations {
         let mut broken = Violations::new();

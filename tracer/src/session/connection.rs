@@ -18,8 +18,9 @@ use crate::{
     ws::receiver::Sender,
 };
 
-/// An RST further away than the largest window (RFC 7323 section 2.3) is not this connection's.
-const MAX_WINDOW: i32 = 1 << 30;
+/// An RST or FIN further away is not this connection's. Exactly in place is what a receiver obeys
+/// (RFC 9293 section 3.10.7.4); that much may have been missed.
+const MAX_MISSED: i32 = 1 << 20;
 /// The interface that shows a direction may change after so long a silence on the one before.
 const OWNER_SILENCE: Nanos = SECOND;
 
@@ -32,6 +33,8 @@ struct Direction {
     /// The interface on which it was first seen, and when it last was. Bridges and veth pairs show
     /// each segment several times.
     owner: Option<(u32, Nanos)>,
+    /// Since when, and at which offset, a segment has been missing.
+    hole: Option<(Nanos, u64)>,
 }
 
 impl Direction {
@@ -54,8 +57,8 @@ pub(super) struct Connection {
     directions: [Direction; 2],
     streams: Streams,
     first_fin: Option<Sender>,
-    /// Since when a segment has been missing.
-    hole_since: Option<Nanos>,
+    /// The tracker will look whether holes were filled.
+    pub(super) is_queued: bool,
     pub(super) last_seen: Nanos,
 }
 
@@ -66,7 +69,7 @@ impl Connection {
             directions: Default::default(),
             streams: Streams::new(Meta::new(numbering.conn, now), joined),
             first_fin: None,
-            hole_since: None,
+            is_queued: false,
             last_seen: now,
         }
     }
@@ -89,13 +92,18 @@ impl Connection {
 
     /// Bytes that it holds beyond its own size.
     pub(super) fn memory(&self) -> usize {
-        let waiting = |direction: &Direction| direction.assembler.waiting_bytes();
+        let waiting = |direction: &Direction| direction.assembler.memory();
         self.directions.iter().map(waiting).sum::<usize>() + self.streams.memory()
     }
 
     /// Since when a segment has been missing that later ones wait for.
     pub(super) fn hole_since(&self) -> Option<Nanos> {
-        self.hole_since
+        self.directions.iter().filter_map(|direction| direction.hole).map(|(since, _)| since).min()
+    }
+
+    /// Forgets what compressed messages refer to, for want of memory.
+    pub(super) fn lose_windows(&mut self) {
+        self.streams.lose_windows();
     }
 
     /// Whether a SYN is for a new connection between the same endpoints, not sent again.
@@ -123,8 +131,8 @@ impl Connection {
         }
         self.last_seen = segment.time;
         self.anchor(from, segment);
-        if env.options.segments && segment.offset == 0 {
-            self.numbering.show(end, segment, env.sink);
+        if env.tell.options.segments && segment.offset == 0 {
+            self.numbering.show(end, segment, env.tell.sink);
         }
         if segment.has(RST) {
             return self.reset(from, segment, env);
@@ -170,7 +178,7 @@ impl Connection {
         let in_window = direction
             .assembler
             .next_seq()
-            .is_none_or(|next| (-1..=MAX_WINDOW).contains(&seq::distance(next, segment.seq)));
+            .is_none_or(|next| (-1..=MAX_MISSED).contains(&seq::distance(next, segment.seq)));
         if !in_window {
             return None;
         }
@@ -200,10 +208,10 @@ impl Connection {
             assembler.segment(seq, segment.payload, snapped, out)
         });
         if outcome.conflict {
-            self.streams.meta.conflict(from, outcome.repeated as u64, env);
+            self.streams.meta.conflict(from, outcome.repeated as u64, &mut env.tell);
         }
-        let limit = env.options.limits.waiting_per_direction;
-        while self.directions[from as usize].assembler.waiting_bytes() > limit {
+        let limit = env.tell.options.limits.waiting_per_direction;
+        while self.directions[from as usize].assembler.memory() > limit {
             self.assemble(from, env, Assembler::skip_hole);
         }
     }
@@ -218,7 +226,11 @@ impl Connection {
             self.first_fin.get_or_insert(from);
             return;
         };
-        let ahead = i64::from(seq::distance(next, after_payload));
+        let ahead = seq::distance(next, after_payload);
+        if !(0..=MAX_MISSED).contains(&ahead) {
+            return;
+        }
+        let ahead = i64::from(ahead);
         let end = direction.assembler.position().saturating_add_signed(ahead);
         direction.fin.get_or_insert(end);
         self.first_fin.get_or_insert(from);
@@ -263,13 +275,18 @@ impl Connection {
         self.ending()
     }
 
+    /// Looks at the holes. The wait for one begins anew when an earlier one was filled.
     fn after_change(&mut self, env: &Env<'_>) {
-        let has_hole = self.directions.iter().any(|direction| direction.assembler.has_hole());
-        // A direction that ended before what precedes its end came has a hole as well.
-        if has_hole || (self.has_ended() && self.ending().is_none()) {
-            self.hole_since.get_or_insert(env.time);
-        } else {
-            self.hole_since = None;
+        let has_ended = self.has_ended();
+        for direction in &mut self.directions {
+            let position = direction.assembler.position();
+            // A direction that ended before what precedes its end came has a hole as well.
+            let ends_early = has_ended && !direction.is_finished();
+            direction.hole = match direction.hole {
+                _ if !direction.assembler.has_hole() && !ends_early => None,
+                Some((since, at)) if at == position => Some((since, at)),
+                _ => Some((env.tell.time, position)),
+            };
         }
     }
 
@@ -289,7 +306,7 @@ impl Connection {
             traffic: meta.traffic,
             ws_close: meta.ws_close(),
         };
-        meta.emit(ending.by, Body::TcpClose(close), env);
+        meta.emit(ending.by, Body::TcpClose(close), &mut env.tell);
     }
 
     /// Gives out what waits and what is unfinished: the capture ends, or the connection does.

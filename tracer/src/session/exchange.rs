@@ -9,7 +9,8 @@ const MAX_PENDING: usize = 64;
 
 /// A request that has no response yet.
 pub(super) struct Pending {
-    pub(super) method: String,
+    /// Its response has no body, whatever the head says.
+    pub(super) is_head: bool,
     /// What it asked for, if that was an upgrade to WebSocket.
     pub(super) upgrade: Option<upgrade::Request>,
     pub(super) sent: Nanos,
@@ -33,6 +34,13 @@ impl Exchange {
     /// good, except 101, which ends the talk in HTTP.
     pub(super) fn answered(&mut self, status: u16) -> Option<Pending> {
         if matches!(status, 100 | 102..=199) { None } else { self.pending.pop_front() }
+    }
+
+    /// Bytes held for requests without response.
+    pub(super) fn memory(&self) -> usize {
+        let of_upgrade =
+            |request: &Pending| request.upgrade.as_ref().map_or(0, upgrade::Request::memory);
+        self.pending.iter().map(|request| size_of::<Pending>() + of_upgrade(request)).sum()
     }
 
     /// Forgets everything: some of it was not captured.

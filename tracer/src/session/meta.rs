@@ -10,8 +10,9 @@ use crate::{
     ws::{
         close::{self, Close},
         frame::Opcode,
+        inflaters::Inflaters,
         message::Message,
-        receiver::{Context, Inflaters, Item, Sender},
+        receiver::{Context, Item, Sender},
         rule::Rule,
     },
 };
@@ -19,21 +20,32 @@ use crate::{
 /// Violations told of one connection; a peer that breaks a rule in every frame says nothing new.
 const MAX_VIOLATIONS: u32 = 100;
 
-/// What connections share.
-pub(super) struct Shared {
-    pub(super) inflaters: Inflaters,
-    pub(super) scratch: Vec<u8>,
+/// What all connections count.
+#[derive(Default)]
+pub(super) struct Counts {
     pub(super) messages: u64,
     pub(super) violations: u64,
     pub(super) gaps: u64,
 }
 
-/// Where and when a connection is at work.
-pub(super) struct Env<'e> {
+/// What receivers borrow while they work.
+pub(super) struct Tools {
+    pub(super) inflaters: Inflaters,
+    pub(super) scratch: Vec<u8>,
+}
+
+/// What telling of an event takes.
+pub(super) struct Tell<'e> {
     pub(super) time: Nanos,
     pub(super) options: &'e Options,
-    pub(super) shared: &'e mut Shared,
+    pub(super) counts: &'e mut Counts,
     pub(super) sink: &'e mut dyn Sink,
+}
+
+/// Where and when a connection is at work.
+pub(super) struct Env<'e> {
+    pub(super) tell: Tell<'e>,
+    pub(super) tools: &'e mut Tools,
 }
 
 /// A ping that waits for its pong.
@@ -51,7 +63,8 @@ pub(super) struct Meta {
     pub(super) is_open: bool,
     /// `not_websocket` was said.
     is_named: bool,
-    ws_close: Option<u16>,
+    /// The first close frame's code, which may not have been captured.
+    ws_close: Option<Option<u16>>,
     violations: u32,
     /// The latest ping of client and server.
     pings: [Option<Ping>; 2],
@@ -71,21 +84,21 @@ impl Meta {
         }
     }
 
-    pub(super) fn emit(&self, from: Option<Sender>, body: Body<'_>, env: &mut Env<'_>) {
-        emit(self.conn, from, body, env.time, env.sink);
+    pub(super) fn emit(&self, from: Option<Sender>, body: Body<'_>, tell: &mut Tell<'_>) {
+        emit(self.conn, from, body, tell.time, tell.sink);
     }
 
     /// The code that stands for how the WebSocket connection was closed.
     pub(super) fn ws_close(&self) -> Option<u16> {
-        self.is_open.then(|| self.ws_close.unwrap_or(close::ABNORMAL))
+        self.ws_close.unwrap_or(Some(close::ABNORMAL)).filter(|_| self.is_open)
     }
 
-    pub(super) fn open(&mut self, open: WsOpen<'_>, env: &mut Env<'_>) {
+    pub(super) fn open(&mut self, open: WsOpen<'_>, tell: &mut Tell<'_>) {
         self.is_open = true;
-        self.emit(None, Body::WsOpen(open), env);
+        self.emit(None, Body::WsOpen(open), tell);
     }
 
-    pub(super) fn open_midstream(&mut self, env: &mut Env<'_>) {
+    pub(super) fn open_midstream(&mut self, tell: &mut Tell<'_>) {
         let open = WsOpen {
             path: None,
             host: None,
@@ -95,7 +108,7 @@ impl Meta {
             joined: Joined::Midstream,
             handshake_us: None,
         };
-        self.open(open, env);
+        self.open(open, tell);
     }
 
     /// Says once that the connection is something else.
@@ -103,26 +116,32 @@ impl Meta {
         &mut self,
         looks_like: LooksLike,
         sni: Option<&str>,
-        env: &mut Env<'_>,
+        tell: &mut Tell<'_>,
     ) {
         if !self.is_named && !self.is_open {
             self.is_named = true;
-            self.emit(None, Body::NotWebsocket { looks_like, sni }, env);
+            self.emit(None, Body::NotWebsocket { looks_like, sni }, tell);
         }
     }
 
     /// A copy of bytes that were seen before differs from the first.
-    pub(super) fn conflict(&self, from: Sender, bytes: u64, env: &mut Env<'_>) {
-        self.emit(Some(from), Body::TcpConflict { bytes }, env);
+    pub(super) fn conflict(&self, from: Sender, bytes: u64, tell: &mut Tell<'_>) {
+        self.emit(Some(from), Body::TcpConflict { bytes }, tell);
     }
 
-    pub(super) fn gap(&self, from: Sender, bytes: u64, cause: GapCause, env: &mut Env<'_>) {
-        env.shared.gaps += 1;
-        self.emit(Some(from), Body::Gap { bytes, cause }, env);
+    pub(super) fn gap(&self, from: Sender, bytes: u64, cause: GapCause, tell: &mut Tell<'_>) {
+        tell.counts.gaps += 1;
+        self.emit(Some(from), Body::Gap { bytes, cause }, tell);
     }
 
-    pub(super) fn violation(&mut self, from: Sender, rule: Rule, detail: &str, env: &mut Env<'_>) {
-        env.shared.violations += 1;
+    pub(super) fn violation(
+        &mut self,
+        from: Sender,
+        rule: Rule,
+        detail: &str,
+        tell: &mut Tell<'_>,
+    ) {
+        tell.counts.violations += 1;
         self.violations = self.violations.saturating_add(1);
         let more = " (further violations of this connection are only counted)";
         let detail = match self.violations {
@@ -131,7 +150,7 @@ impl Meta {
             _ => return,
         };
         let body = Body::WsViolation { rule, reference: rule.reference(), detail: &detail };
-        self.emit(Some(from), body, env);
+        self.emit(Some(from), body, tell);
     }
 
     /// Runs a receiver, its items becoming events.
@@ -141,38 +160,30 @@ impl Meta {
         env: &mut Env<'_>,
         run: impl FnOnce(&mut Context<'_>) -> R,
     ) -> R {
-        // Taken out for the time being, so that receiver and events can each borrow their part.
-        let mut inflaters = std::mem::replace(&mut env.shared.inflaters, Inflaters::new(0));
-        let mut scratch = std::mem::take(&mut env.shared.scratch);
-        let result = run(&mut Context {
-            payload_limit: env.options.limits.payload,
-            inflaters: &mut inflaters,
-            scratch: &mut scratch,
-            out: &mut |item| self.item(from, item, env),
-        });
-        env.shared.inflaters = inflaters;
-        env.shared.scratch = scratch;
-        result
+        let Env { tell, tools: Tools { inflaters, scratch } } = env;
+        let payload_limit = tell.options.limits.payload;
+        let out = &mut |item: Item<'_>| self.item(from, item, tell);
+        run(&mut Context { payload_limit, inflaters, scratch, out })
     }
 
-    fn item(&mut self, from: Sender, item: Item<'_>, env: &mut Env<'_>) {
+    fn item(&mut self, from: Sender, item: Item<'_>, tell: &mut Tell<'_>) {
         match item {
-            Item::Frame(header, offset) if env.options.frames => {
-                self.emit(Some(from), Body::WsFrame(WsFrame::new(header, offset)), env);
+            Item::Frame(header, offset) if tell.options.frames => {
+                self.emit(Some(from), Body::WsFrame(WsFrame::new(header, offset)), tell);
             }
             Item::Frame(..) => {}
-            Item::Message(message) => self.message(from, message, env),
-            Item::Control(Opcode::CLOSE, payload, _) => self.close(from, payload, env),
+            Item::Message(message) => self.message(from, message, tell),
+            Item::Control(Opcode::CLOSE, payload, len) => self.close(from, payload, len, tell),
             Item::Control(opcode, data, len) => {
                 let truncated = (data.len() as u64) < len;
-                self.ping_or_pong(from, opcode, Control { len, data, truncated }, env);
+                self.ping_or_pong(from, opcode, Control { len, data, truncated }, tell);
             }
-            Item::Violation(rule, detail) => self.violation(from, rule, &detail, env),
+            Item::Violation(rule, detail) => self.violation(from, rule, &detail, tell),
         }
     }
 
-    fn message(&mut self, from: Sender, message: &Message<'_>, env: &mut Env<'_>) {
-        env.shared.messages += 1;
+    fn message(&mut self, from: Sender, message: &Message<'_>, tell: &mut Tell<'_>) {
+        tell.counts.messages += 1;
         match from {
             Sender::Client => self.traffic.client_messages += 1,
             Sender::Server => self.traffic.server_messages += 1,
@@ -187,17 +198,18 @@ impl Meta {
             truncated: message.is_truncated(),
             missing: message.missing,
         };
-        self.emit(Some(from), Body::WsMessage(body), env);
+        self.emit(Some(from), Body::WsMessage(body), tell);
     }
 
-    fn close(&mut self, from: Sender, payload: &[u8], env: &mut Env<'_>) {
+    fn close(&mut self, from: Sender, payload: &[u8], len: u64, tell: &mut Tell<'_>) {
         let close = Close::parse(payload).unwrap_or(Close { code: None, reason: &[] });
-        let code = close.code.unwrap_or(close::NO_STATUS);
+        let is_cut = (payload.len() as u64) < len.min(2);
+        let code = if is_cut { None } else { Some(close.code.unwrap_or(close::NO_STATUS)) };
         self.ws_close.get_or_insert(code);
         let reason = String::from_utf8_lossy(close.reason);
-        let body =
-            Body::WsClose { code: close.code, code_name: close::name(code), reason: &reason };
-        self.emit(Some(from), body, env);
+        let code_name = code.map_or("not captured", close::name);
+        let body = Body::WsClose { code: close.code, code_name, reason: &reason };
+        self.emit(Some(from), body, tell);
     }
 
     fn ping_or_pong(
@@ -205,17 +217,17 @@ impl Meta {
         from: Sender,
         opcode: Opcode,
         control: Control<'_>,
-        env: &mut Env<'_>,
+        tell: &mut Tell<'_>,
     ) {
         let body = if opcode == Opcode::PING {
-            let ping = Ping { sent: env.time, payload: control.data.to_vec() };
+            let ping = Ping { sent: tell.time, payload: control.data.to_vec() };
             self.pings[from as usize] = Some(ping);
             Body::WsPing(control)
         } else {
-            let rtt_us = self.answered(from.other(), control.data, env.time);
+            let rtt_us = self.answered(from.other(), control.data, tell.time);
             Body::WsPong { control, rtt_us }
         };
-        self.emit(Some(from), body, env);
+        self.emit(Some(from), body, tell);
     }
 
     /// Microseconds since the ping of `pinger` that carried `payload`, if that is its latest.

@@ -12,7 +12,7 @@ use tracer_common::packet::flags::{ACK, RST, SYN};
 use super::{
     connection::{Connection, Ending},
     flow::{End, FlowKey},
-    meta::{self, Env, Shared},
+    meta::{self, Counts, Env, Tell, Tools},
     numbering::Numbering,
     options::Options,
 };
@@ -20,12 +20,14 @@ use crate::{
     event::{Body, Conn, How, Joined, Sink, Stats, TcpClose, Traffic},
     http::head::{Kind, begins_like_http},
     segment::{Endpoint, Nanos, SECOND, Segment},
-    ws::receiver::{Inflaters, Sender},
+    ws::{inflaters::Inflaters, receiver::Sender},
 };
 
 /// How long an ended connection is remembered: twice the maximum segment lifetime as Linux has it
 /// (`TCP_TIMEWAIT_LEN`).
 const TIME_WAIT: Nanos = 60 * SECOND;
+/// How long after an RST: whoever still sends data later did not believe it.
+const RESET_WAIT: Nanos = 3 * SECOND;
 /// Ended connections remembered.
 const MAX_CLOSED: usize = 16_384;
 /// Connections kept for the summary.
@@ -42,10 +44,31 @@ struct HalfOpen {
     time: Nanos,
 }
 
+impl HalfOpen {
+    /// Whether a segment answers the SYN, or follows it after an answer that was not captured.
+    fn is_answered_by(&self, end: End, segment: &Segment<'_>) -> bool {
+        let after_syn = self.seq.wrapping_add(1);
+        if end == self.client {
+            return segment.seq == after_syn;
+        }
+        // More may have been sent and acknowledged before the first segment that was captured.
+        segment.has(ACK) && segment.ack.wrapping_sub(after_syn) < 1 << 16
+    }
+}
+
 /// An ended connection.
 struct Closed {
     numbering: Numbering,
     time: Nanos,
+    was_reset: bool,
+}
+
+impl Closed {
+    fn is_over(&self, now: Nanos) -> bool {
+        let wait = if self.was_reset { RESET_WAIT } else { TIME_WAIT };
+        // A time in the future comes from a broken time stamp.
+        self.time > now || now - self.time > wait
+    }
 }
 
 /// What a connection came to.
@@ -67,7 +90,8 @@ pub struct Tracker {
     half_open: Table<HalfOpen>,
     connections: Table<Box<Connection>>,
     closed: Table<Closed>,
-    shared: Shared,
+    counts: Counts,
+    tools: Tools,
     /// Connections in which something is missing, and until when it is waited for.
     holes: VecDeque<(Nanos, FlowKey)>,
     next_id: u64,
@@ -82,19 +106,15 @@ pub struct Tracker {
 impl Tracker {
     /// An empty table.
     pub fn new(options: Options) -> Self {
-        let shared = Shared {
-            inflaters: Inflaters::new(options.limits.inflaters),
-            scratch: Vec::new(),
-            messages: 0,
-            violations: 0,
-            gaps: 0,
-        };
+        let tools =
+            Tools { inflaters: Inflaters::new(options.limits.inflaters), scratch: Vec::new() };
         Self {
             options,
             half_open: LruCache::unbounded_with_hasher(RandomState::default()),
             connections: LruCache::unbounded_with_hasher(RandomState::default()),
             closed: LruCache::unbounded_with_hasher(RandomState::default()),
-            shared,
+            counts: Counts::default(),
+            tools,
             holes: VecDeque::new(),
             next_id: 1,
             held: 0,
@@ -116,22 +136,44 @@ impl Tracker {
         let (key, end) = FlowKey::of(segment);
         if segment.has(SYN) && !segment.has(ACK) {
             self.syn(key, end, segment, sink);
+        } else if let Some(half_open) = self.half_open.pop(&key) {
+            self.after_syn(key, end, half_open, segment, sink);
         } else if self.connections.contains(&key) {
             self.follow(&key, end, segment, sink);
-        } else if let Some(half_open) = self.half_open.pop(&key) {
-            self.answered(key, end, &half_open, segment, sink);
         } else {
             self.unknown(key, end, segment, sink);
         }
     }
 
+    /// A segment of a flow with a SYN that was not answered yet. One that does not fit to the SYN
+    /// belongs to the connection before, which a forged SYN must not end.
+    fn after_syn(
+        &mut self,
+        key: FlowKey,
+        end: End,
+        half_open: HalfOpen,
+        segment: &Segment<'_>,
+        sink: &mut dyn Sink,
+    ) {
+        let is_live = self.connections.contains(&key);
+        if half_open.is_answered_by(end, segment) {
+            if is_live {
+                self.close(&key, Ending { how: How::Replaced, by: None }, segment.time, sink);
+            }
+            return self.answered(key, end, &half_open, segment, sink);
+        }
+        self.half_open.push(key, half_open);
+        if is_live {
+            self.follow(&key, end, segment, sink);
+        }
+    }
+
     /// A client wants to connect.
     fn syn(&mut self, key: FlowKey, end: End, segment: &Segment<'_>, sink: &mut dyn Sink) {
-        if let Some(connection) = self.connections.peek(&key) {
-            if !connection.is_replaced_by(end, segment) {
-                return self.follow(&key, end, segment, sink);
-            }
-            self.close(&key, Ending { how: How::Replaced, by: None }, segment.time, sink);
+        if let Some(connection) = self.connections.peek(&key)
+            && !connection.is_replaced_by(end, segment)
+        {
+            return self.follow(&key, end, segment, sink);
         }
         let resent = self
             .half_open
@@ -145,6 +187,8 @@ impl Tracker {
         numbering.learn(Sender::Client, segment);
         if segment.payload_len > 0 {
             // Fast Open: the SYN has data.
+            self.close(&key, Ending { how: How::Replaced, by: None }, segment.time, sink);
+            self.half_open.pop(&key);
             self.open(key, numbering, Joined::Handshake, segment.time, sink);
             return self.follow(&key, end, segment, sink);
         }
@@ -192,7 +236,8 @@ impl Tracker {
     /// A segment of a connection whose beginning was not seen.
     fn unknown(&mut self, key: FlowKey, end: End, segment: &Segment<'_>, sink: &mut dyn Sink) {
         // What trickles in after the end opens nothing.
-        if let Some(closed) = self.closed.peek(&key) {
+        let closed = self.closed.peek(&key).filter(|closed| !closed.is_over(segment.time));
+        if let Some(closed) = closed {
             if self.options.segments && segment.offset == 0 {
                 closed.numbering.show(end, segment, sink);
             }
@@ -216,14 +261,14 @@ impl Tracker {
     /// Who sent a segment of a connection whose SYN was not seen: the server listens on the traced
     /// port; where both ports are traced, what is said decides, and the mask bit at last.
     fn sender_of(&self, segment: &Segment<'_>) -> Sender {
+        if segment.has(SYN | ACK) {
+            return Sender::Server;
+        }
         let ports = &self.options.ports;
         let source_traced = ports.contains(segment.source.port);
         let destination_traced = ports.contains(segment.destination.port);
         if source_traced != destination_traced {
             return if source_traced { Sender::Server } else { Sender::Client };
-        }
-        if segment.has(SYN | ACK) {
-            return Sender::Server;
         }
         let payload = segment.payload;
         let is_request = begins_like_http(Kind::Request, payload) == Some(true);
@@ -259,18 +304,19 @@ impl Tracker {
 
     /// Gives a segment to its connection, and does what follows from it.
     fn follow(&mut self, key: &FlowKey, end: End, segment: &Segment<'_>, sink: &mut dyn Sink) {
-        let Self { connections, options, shared, .. } = self;
+        let Self { connections, options, counts, tools, .. } = self;
         let Some(connection) = connections.get_mut(key) else { return };
-        let had_hole = connection.hole_since().is_some();
         let held = connection.memory();
-        let mut env = Env { time: segment.time, options, shared, sink };
+        let tell = Tell { time: segment.time, options, counts, sink };
+        let mut env = Env { tell, tools };
         let ending = connection.segment(end, segment, &mut env);
         self.held = self.held + connection.memory() - held;
-        let has_hole = connection.hole_since().is_some();
+        let is_new_hole = connection.hole_since().is_some() && !connection.is_queued;
+        connection.is_queued |= is_new_hole;
         if let Some(ending) = ending {
             return self.close(key, ending, segment.time, sink);
         }
-        if has_hole && !had_hole {
+        if is_new_hole {
             let due = segment.time.saturating_add(self.options.limits.reordering);
             self.holes.push_back((due, *key));
         }
@@ -283,6 +329,15 @@ impl Tracker {
     /// next look at all of them is a long way off.
     fn shed(&mut self, now: Nanos, sink: &mut dyn Sink) {
         let enough = self.options.limits.memory / 4 * 3;
+        // First what costs least: the deflate windows of those not seen for longest.
+        for (_, connection) in self.connections.iter_mut().rev() {
+            if self.held <= enough {
+                return;
+            }
+            let held = connection.memory();
+            connection.lose_windows();
+            self.held = self.held + connection.memory() - held;
+        }
         let mut holders: Vec<_> = self
             .connections
             .iter()
@@ -299,10 +354,11 @@ impl Tracker {
     }
 
     fn give_up_holes(&mut self, key: &FlowKey, now: Nanos, sink: &mut dyn Sink) {
-        let Self { connections, options, shared, .. } = self;
+        let Self { connections, options, counts, tools, .. } = self;
         let Some(connection) = connections.peek_mut(key) else { return };
         let held = connection.memory();
-        let mut env = Env { time: now, options, shared, sink };
+        let tell = Tell { time: now, options, counts, sink };
+        let mut env = Env { tell, tools };
         let ending = connection.give_up_holes(&mut env);
         self.held = self.held + connection.memory() - held;
         if let Some(ending) = ending {
@@ -313,12 +369,15 @@ impl Tracker {
     fn close(&mut self, key: &FlowKey, ending: Ending, now: Nanos, sink: &mut dyn Sink) {
         let Some(mut connection) = self.connections.pop(key) else { return };
         self.held -= connection.memory();
-        let Self { options, shared, .. } = self;
-        connection.close(ending, &mut Env { time: now, options, shared, sink });
+        let Self { options, counts, tools, .. } = self;
+        let tell = Tell { time: now, options, counts, sink };
+        connection.close(ending, &mut Env { tell, tools });
         self.summarize(&connection);
-        // An evicted connection goes on: what it says next joins it again.
-        if ending.how != How::Evicted {
-            self.closed.push(*key, Closed { numbering: connection.numbering(), time: now });
+        // One that was only given up may go on: what it says next joins it again.
+        if matches!(ending.how, How::Fin | How::Rst) {
+            let was_reset = ending.how == How::Rst;
+            self.closed
+                .push(*key, Closed { numbering: connection.numbering(), time: now, was_reset });
         }
         if self.closed.len() > MAX_CLOSED {
             self.closed.pop_lru();
@@ -331,13 +390,7 @@ impl Tracker {
             && due <= now
         {
             self.holes.pop_front();
-            let since = self.connections.peek(&key).and_then(|connection| connection.hole_since());
-            match since.map(|since| since.saturating_add(self.options.limits.reordering)) {
-                Some(due) if due <= now => self.give_up_holes(&key, now, sink),
-                // That hole was filled, and a later one came.
-                Some(due) => self.holes.push_back((due, key)),
-                None => {}
-            }
+            self.look_at_hole(&key, now, sink);
         }
         let idle = self.options.limits.idle;
         while let Some((key, connection)) = self.connections.peek_lru()
@@ -346,8 +399,22 @@ impl Tracker {
             let key = *key;
             self.close(&key, Ending { how: How::Timeout, by: None }, now, sink);
         }
-        pop_older(&mut self.half_open, now.saturating_sub(TIME_WAIT), |half_open| half_open.time);
-        pop_older(&mut self.closed, now.saturating_sub(TIME_WAIT), |closed| closed.time);
+        pop_while(&mut self.half_open, |half_open| half_open.time.saturating_add(TIME_WAIT) < now);
+        pop_while(&mut self.closed, |closed| closed.is_over(now));
+    }
+
+    /// Gives a connection's holes up if they were waited for long enough, or comes back later.
+    fn look_at_hole(&mut self, key: &FlowKey, now: Nanos, sink: &mut dyn Sink) {
+        let Some(connection) = self.connections.peek_mut(key) else { return };
+        let since = connection.hole_since();
+        let due = since.map(|since| since.saturating_add(self.options.limits.reordering));
+        connection.is_queued = due.is_some_and(|due| due > now);
+        match due {
+            Some(due) if due <= now => self.give_up_holes(key, now, sink),
+            // That hole was filled, and a later one came.
+            Some(due) => self.holes.push_back((due, *key)),
+            None => {}
+        }
     }
 
     /// When [`Tracker::tick`] has something to do next; `None`: not before the next segment.
@@ -363,8 +430,9 @@ impl Tracker {
     /// The capture ends: gives out what waits. Connections that are open stay so, without an event.
     pub fn finish(&mut self, now: Nanos, sink: &mut dyn Sink) {
         while let Some((_, mut connection)) = self.connections.pop_lru() {
-            let Self { options, shared, .. } = self;
-            connection.flush(&mut Env { time: now, options, shared, sink });
+            let Self { options, counts, tools, .. } = self;
+            let tell = Tell { time: now, options, counts, sink };
+            connection.flush(&mut Env { tell, tools });
             self.summarize(&connection);
         }
     }
@@ -400,9 +468,9 @@ impl Tracker {
             bytes: self.bytes,
             connections: self.opened,
             flows: self.connections.len() as u64,
-            messages: self.shared.messages,
-            violations: self.shared.violations,
-            gaps: self.shared.gaps,
+            messages: self.counts.messages,
+            violations: self.counts.violations,
+            gaps: self.counts.gaps,
             ..Stats::default()
         }
     }
@@ -421,9 +489,9 @@ fn refused(conn: Conn, by_server: bool, syn: Nanos, now: Nanos, sink: &mut dyn S
     meta::emit(conn, by, Body::TcpClose(close), now, sink);
 }
 
-/// Removes entries from before `oldest`.
-fn pop_older<V>(table: &mut Table<V>, oldest: Nanos, time: impl Fn(&V) -> Nanos) {
-    while table.peek_lru().is_some_and(|(_, value)| time(value) < oldest) {
+/// Removes the entries not touched for longest, as long as they are over.
+fn pop_while<V>(table: &mut Table<V>, is_over: impl Fn(&V) -> bool) {
+    while table.peek_lru().is_some_and(|(_, value)| is_over(value)) {
         table.pop_lru();
     }
 }

@@ -11,11 +11,13 @@ use bytes::Bytes;
 
 use super::{recent::Recent, seq};
 
-/// A hole this far behind is no retransmission any more (windows end at 1 GiB, RFC 7323): the
-/// reader has missed so much that the sequence numbers lapped it.
-const STALE_BYTES: i64 = 64 << 20;
-/// So many stale segments in a row, and the stream is taken up where they are.
-const STALE_SEGMENTS: u8 = 8;
+/// Further away than any window in use, a segment is not this stream's: a forged one, or the reader
+/// has missed so much that it lost its place.
+const MAX_DISTANCE: u64 = 16 << 20;
+/// So many such segments in a row, and the stream is taken up where they are.
+const STRAY_SEGMENTS: u8 = 8;
+/// What a waiting chunk costs beyond its bytes.
+const CHUNK_OVERHEAD: usize = 128;
 
 /// What comes out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +91,7 @@ pub struct Assembler {
     waiting: BTreeMap<u64, Chunk>,
     waiting_bytes: usize,
     recent: Recent,
-    stale: u8,
+    strays: u8,
 }
 
 impl Assembler {
@@ -119,6 +121,11 @@ impl Assembler {
         self.waiting_bytes
     }
 
+    /// Bytes of memory that waiting takes.
+    pub fn memory(&self) -> usize {
+        self.waiting_bytes + self.waiting.len() * CHUNK_OVERHEAD
+    }
+
     /// Whether later segments wait for a missing one.
     pub fn has_hole(&self) -> bool {
         !self.waiting.is_empty()
@@ -144,7 +151,10 @@ impl Assembler {
         if span.len() == 0 {
             return Outcome::default();
         }
-        if self.is_stale(self.offset_of(seq)) {
+        if self.is_stray(seq) {
+            if self.strays < STRAY_SEGMENTS {
+                return Outcome::default();
+            }
             self.take_up_at(seq, out);
         }
         let ahead = self.offset_of(seq) - self.next.cast_signed();
@@ -163,15 +173,17 @@ impl Assembler {
         outcome
     }
 
-    fn is_stale(&mut self, start: i64) -> bool {
-        let behind = self.next.cast_signed() - start;
-        self.stale = if behind > STALE_BYTES { self.stale + 1 } else { 0 };
-        self.stale >= STALE_SEGMENTS
+    /// Whether a segment is too far away; counts them.
+    fn is_stray(&mut self, seq: u32) -> bool {
+        let distance = self.offset_of(seq) - self.next.cast_signed();
+        let is_stray = distance.unsigned_abs() > MAX_DISTANCE;
+        self.strays = if is_stray { self.strays.saturating_add(1) } else { 0 };
+        is_stray
     }
 
     /// Goes on at `seq`, however far that is: what lies between is gone.
     fn take_up_at(&mut self, seq: u32, out: &mut dyn FnMut(Piece<'_>)) {
-        self.stale = 0;
+        self.strays = 0;
         self.give_up(out);
         let missing = self.next_seq.map_or(0, |next| seq.wrapping_sub(next));
         self.skip(u64::from(missing), Cause::Lost, out);
@@ -282,12 +294,12 @@ impl Assembler {
     /// The other side has acknowledged everything before `ack`: a hole before it is for good, the
     /// receiver had the bytes and nobody will send them again.
     pub fn acknowledged(&mut self, ack: u32, out: &mut dyn FnMut(Piece<'_>)) {
-        while self.next_seq.is_some() && self.has_hole() {
-            let hole_is_old = self.offset_of(ack) > self.next.cast_signed();
-            if !hole_is_old {
-                break;
-            }
-            self.skip_hole(out);
+        let acked = self.offset_of(ack).max(0).unsigned_abs();
+        while acked > self.next
+            && let Some((&start, _)) = self.waiting.first_key_value()
+        {
+            self.skip(start.min(acked) - self.next, Cause::Lost, out);
+            self.deliver_waiting(out);
         }
     }
 }
@@ -383,6 +395,39 @@ mod tests {
     }
 
     #[test]
+    fn a_partial_acknowledgment_gives_up_only_what_it_covers() {
+        let (mut assembler, mut out) = (Assembler::default(), Out::default());
+        assembler.anchor(0);
+        feed(&mut assembler, &mut out, 4, "ef");
+        assembler.acknowledged(2, &mut |piece| out.push(piece));
+        assert_eq!(out.0, "<2>");
+        feed(&mut assembler, &mut out, 2, "cd");
+        assert_eq!(out.0, "<2>cdef");
+    }
+
+    #[test]
+    fn a_forged_segment_far_away_changes_nothing() {
+        let (mut assembler, mut out) = (Assembler::default(), Out::default());
+        assembler.anchor(0);
+        for i in 0..20 {
+            feed(&mut assembler, &mut out, 0x3000_0000, "junk");
+            feed(&mut assembler, &mut out, i, "a");
+        }
+        assert_eq!(out.0, "a".repeat(20));
+        assert!(!assembler.has_hole());
+    }
+
+    #[test]
+    fn many_small_chunks_are_charged_for() {
+        let (mut assembler, mut out) = (Assembler::default(), Out::default());
+        assembler.anchor(0);
+        for i in 1..=1000 {
+            assembler.segment(i * 2, b"", 1, &mut |piece| out.push(piece));
+        }
+        assert!(assembler.memory() >= 1000 * CHUNK_OVERHEAD);
+    }
+
+    #[test]
     fn snapped_bytes_are_a_gap_of_known_size() {
         let (mut assembler, mut out) = (Assembler::default(), Out::default());
         assembler.anchor(0);
@@ -409,10 +454,11 @@ mod tests {
         feed(&mut assembler, &mut out, 0, "a");
         // 3 GiB went by unseen: the distance looks negative.
         let far = 3u32 << 30;
-        for i in 0..u32::from(STALE_SEGMENTS) {
+        for i in 0..u32::from(STRAY_SEGMENTS) {
+            assert_eq!(out.0, "a");
             feed(&mut assembler, &mut out, far + i, "z");
         }
-        assert_eq!(out.0, format!("a<{}>z", far + u32::from(STALE_SEGMENTS) - 2));
+        assert_eq!(out.0, format!("a<{}>z", far + u32::from(STRAY_SEGMENTS) - 2));
     }
 
     /// Against an assembler that keeps every byte in one array, over random segments.

@@ -5,6 +5,7 @@ pub mod close;
 pub mod deflate;
 pub mod extension;
 pub mod frame;
+pub mod inflaters;
 pub mod mask;
 pub mod message;
 pub mod receiver;

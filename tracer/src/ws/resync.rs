@@ -25,7 +25,9 @@ const MAX_BORDERS: usize = 256;
 /// Segment starts that are tried again and again.
 const MAX_CANDIDATES: usize = 64;
 /// From how many bytes on every place is tried, and again whenever they have doubled.
-const FIRST_SCAN: usize = 4096;
+const FIRST_SCAN: usize = 512;
+/// A frame found by searching is not longer: a wrong lock ends within bounds.
+const MAX_UNPROVEN_LEN: u64 = 64 << 20;
 /// Payload bytes looked at as evidence.
 const PAYLOAD_SAMPLE: usize = 256;
 
@@ -77,8 +79,8 @@ impl Search {
     }
 
     /// A gap: what came before cannot be chained to what comes after.
-    pub fn gap(&mut self, missing: u64) {
-        self.dropped += self.bytes.len() as u64 + missing;
+    pub fn gap(&mut self) {
+        self.dropped += self.bytes.len() as u64;
         self.bytes.clear();
         self.borders.clear();
         self.candidates.clear();
@@ -195,8 +197,7 @@ pub fn is_legal(header: &Header, sender: Sender, may_compress: bool) -> bool {
         && !header.opcode.is_reserved()
         && header.rsv & !rsv_allowed == 0
         && header.is_shortest_form()
-        // A petabyte is no frame.
-        && header.len >> 50 == 0
+        && header.len <= MAX_UNPROVEN_LEN
         && (!header.opcode.is_control() || (header.fin && header.len <= MAX_CONTROL_LEN))
 }
 
@@ -217,7 +218,7 @@ fn evidence_of(header: &Header, payload: &[u8], at_segment_start: bool) -> Optio
     // 9 to 13 of 256 first bytes are legal, half of all second bytes.
     let mut bits = 4.5 + 1.0;
     if header.len > 0xffff {
-        // Three zero bytes at least, or `is_legal` had refused it.
+        // 38 bits are zero, or `is_legal` had refused it; zeroes are common, so not all count.
         bits += 24.0;
     }
     if header.opcode == Opcode::TEXT && header.rsv == 0 {

@@ -50,6 +50,8 @@ struct Attached {
 pub struct Attachments {
     method: Option<Method>,
     interfaces: BTreeMap<u32, Attached>,
+    /// Interfaces that a qdisc was added to, and then the filter was refused.
+    orphaned_qdiscs: Vec<u32>,
 }
 
 /// What became of an interface.
@@ -71,7 +73,7 @@ impl Attachments {
             Attach::Tcx => Some(Method::Tcx),
             Attach::Clsact => Some(Method::Clsact),
         };
-        Self { method, interfaces: BTreeMap::new() }
+        Self { method, interfaces: BTreeMap::new(), orphaned_qdiscs: Vec::new() }
     }
 
     /// How the classifier is attached; `None` until it first was.
@@ -101,6 +103,9 @@ impl Attachments {
         let result = self.attach_hooks(program, interface, &mut attached);
         if result.is_err() {
             detach(program, attached.links);
+            if attached.owns_qdisc {
+                self.orphaned_qdiscs.push(interface.index);
+            }
         } else {
             self.interfaces.insert(interface.index, attached);
         }
@@ -153,7 +158,7 @@ impl Attachments {
 
     /// Detaches from every interface. Returns those whose clsact qdisc was added for it.
     pub fn detach_all(&mut self, classifier: &mut Classifier) -> Vec<u32> {
-        let mut qdiscs = Vec::new();
+        let mut qdiscs = std::mem::take(&mut self.orphaned_qdiscs);
         while let Some((index, attached)) = self.interfaces.pop_first() {
             if let Ok(program) = classifier.program(attached.layer) {
                 detach(program, attached.links);

@@ -12,7 +12,7 @@ use super::program::Classifier;
 pub fn follow(classifier: &mut Classifier) -> Result<()> {
     log::set_logger(&Stderr).context("there is another logger")?;
     log::set_max_level(LevelFilter::Debug);
-    let logger = AsyncFd::with_interest(classifier.logger()?, Interest::READABLE)?;
+    let logger = AsyncFd::register_with_interest(classifier.logger()?, Interest::READABLE)?;
     tokio::spawn(write(logger));
     Ok(())
 }

@@ -1,6 +1,8 @@
 //! Leftovers on clsact qdiscs: a tracer that was killed cannot take its filters away, so the next
 //! one does. Whose filter it is says its handle, which is the process id.
 
+use std::process;
+
 use anyhow::{Context as _, Result};
 use aya::programs::{
     TcAttachType,
@@ -71,9 +73,19 @@ async fn filters(handle: &Handle, interface: u32, hook: TcAttachType) -> Result<
     let request = if hook == TcAttachType::Egress { request.egress() } else { request.ingress() };
     match request.execute().try_collect().await {
         Ok(filters) => Ok(filters),
-        Err(rtnetlink::Error::NetlinkError(_)) => Ok(Vec::new()),
+        Err(rtnetlink::Error::NetlinkError(error)) if is_nothing(error.raw_code()) => {
+            Ok(Vec::new())
+        }
         Err(error) => Err(error).context("cannot list traffic control filters"),
     }
+}
+
+/// What the kernel answers where there is no clsact qdisc, or no such interface any more.
+fn is_nothing(code: i32) -> bool {
+    const ENOENT: i32 = -2;
+    const ENODEV: i32 = -19;
+    const EINVAL: i32 = -22;
+    matches!(code, ENOENT | ENODEV | EINVAL)
 }
 
 fn is_ours(filter: &TcMessage) -> bool {
@@ -87,10 +99,12 @@ fn is_ours(filter: &TcMessage) -> bool {
     })
 }
 
-/// Whether the process that a filter's handle names is a tracer.
+/// Whether the process that a filter's handle names is another tracer. Our own has none yet: in a
+/// container a killed tracer's process id may be ours.
 fn is_running(pid: u32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/comm"))
-        .is_ok_and(|comm| comm.trim_end() == "tracer")
+    pid != process::id()
+        && std::fs::read_to_string(format!("/proc/{pid}/comm"))
+            .is_ok_and(|comm| comm.trim_end() == "tracer")
 }
 
 fn remove(interface: &Interface, filter: &Filter) -> Result<()> {

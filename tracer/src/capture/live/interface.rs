@@ -6,7 +6,7 @@ use rtnetlink::{
     Handle, MulticastGroup,
     packet_core::{NetlinkMessage, NetlinkPayload},
     packet_route::{
-        RouteNetlinkMessage,
+        AddressFamily, RouteNetlinkMessage,
         link::{LinkAttribute, LinkLayerType, LinkMessage},
     },
 };
@@ -58,7 +58,12 @@ pub struct Interface {
 }
 
 impl Interface {
+    /// The interface that a message is about. Messages about a bridge port (`AF_BRIDGE`), which tell
+    /// of its bridge only, are none.
     fn new(message: &LinkMessage) -> Option<Self> {
+        if message.header.interface_family != AddressFamily::Unspec {
+            return None;
+        }
         let name = message.attributes.iter().find_map(|attribute| match attribute {
             LinkAttribute::IfName(name) => Some(name.clone()),
             _ => None,
@@ -123,7 +128,9 @@ impl Interfaces {
                     }
                 }
                 NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelLink(link)) => {
-                    return Some(Change::Gone(link.header.index));
+                    if let Some(interface) = Interface::new(&link) {
+                        return Some(Change::Gone(interface.index));
+                    }
                 }
                 _ => {}
             }

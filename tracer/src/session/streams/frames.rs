@@ -12,6 +12,9 @@ use crate::{
     },
 };
 
+/// Wrong locks in one segment that are searched behind; more are hostile, and left to the next.
+const MAX_RELOCKS: usize = 8;
+
 impl Streams {
     /// Frames from here on, both ways.
     pub(super) fn enter_frames(
@@ -40,6 +43,8 @@ impl Streams {
             Stage::Search(_, receiver_slot) => {
                 *receiver_slot = Some(receiver(Sender::Client, offset));
             }
+            // Frames that were found by searching, before the response was seen.
+            Stage::Frames(_) => {}
             _ => *client = Stage::Frames(receiver(Sender::Client, offset)),
         }
     }
@@ -67,50 +72,57 @@ impl Streams {
         Stage::Search(Box::new(Search::new(from, may_compress)), receiver)
     }
 
-    pub(super) fn search(&mut self, from: Sender, bytes: &[u8], env: &mut Env<'_>) -> usize {
-        self.stages[from as usize] = self.new_search(from, None);
-        self.searching(from, bytes, env)
-    }
-
     pub(super) fn searching(&mut self, from: Sender, bytes: &[u8], env: &mut Env<'_>) -> usize {
         let Stage::Search(search, receiver) = &mut self.stages[from as usize] else { return 0 };
         if receiver.is_none() && head::begins_like_http(kind_of(from), bytes) == Some(true) {
             self.expect_head(from);
             return 0;
         }
-        if let Some(lock) = search.segment(bytes) {
-            let receiver = receiver.take();
-            self.lock(from, &lock, receiver, env);
-        } else if !self.meta.is_open && search.searched() > MAX_SEARCHED {
+        let mut lock = search.segment(bytes);
+        for _ in 0..MAX_RELOCKS {
+            let Some(found) = lock else { break };
+            // A wrong lock: look at what it had not used once more.
+            lock = self.lock(from, found, env).and_then(|rest| self.search_again(from, &rest));
+        }
+        if let Stage::Search(search, _) = &self.stages[from as usize]
+            && !self.meta.is_open
+            && search.searched() > MAX_SEARCHED
+        {
             return self.unknown(from, bytes, env);
         }
         bytes.len()
     }
 
-    /// A frame was found.
-    fn lock(
-        &mut self,
-        from: Sender,
-        lock: &Lock,
-        receiver: Option<Box<Receiver>>,
-        env: &mut Env<'_>,
-    ) {
+    fn search_again(&mut self, from: Sender, rest: &[u8]) -> Option<Lock> {
+        match &mut self.stages[from as usize] {
+            Stage::Search(search, _) => search.segment(rest),
+            _ => None,
+        }
+    }
+
+    /// A frame was found. Gives back the bytes behind the place where that proved wrong.
+    fn lock(&mut self, from: Sender, lock: Lock, env: &mut Env<'_>) -> Option<Vec<u8>> {
         let offset = self.offsets[from as usize] - lock.bytes.len() as u64;
+        let found = match &mut self.stages[from as usize] {
+            Stage::Search(_, receiver) => receiver.take(),
+            _ => None,
+        };
         let mut receiver =
-            receiver.unwrap_or_else(|| Box::new(Receiver::new(from, Compression::Unknown, offset)));
+            found.unwrap_or_else(|| Box::new(Receiver::new(from, Compression::Unknown, offset)));
         receiver.resume(offset);
         if !self.meta.is_open {
-            self.meta.open_midstream(env);
+            self.meta.open_midstream(&mut env.tell);
             self.other_is_frames_too(from.other(), env);
         }
         if lock.skipped > 0 {
-            self.meta.gap(from, lock.skipped, GapCause::Midstream, env);
+            self.meta.gap(from, lock.skipped, GapCause::Midstream, &mut env.tell);
         }
-        let result = self.meta.receive(from, env, |ctx| receiver.data(&lock.bytes, ctx));
+        let Lock { mut bytes, skipped: _ } = lock;
+        let result = self.meta.receive(from, env, |ctx| receiver.data(&bytes, ctx));
         self.stages[from as usize] = Stage::Frames(receiver);
-        if result.is_err() {
-            self.lose_framing(from);
-        }
+        let Desync { used } = result.err()?;
+        self.lose_framing(from);
+        Some(bytes.split_off(used))
     }
 
     /// Frames one way mean that an upgrade, whose response was not captured, has succeeded.

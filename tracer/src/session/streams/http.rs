@@ -20,7 +20,7 @@ impl Streams {
             Ok(Some((head, used))) => {
                 match head.start {
                     StartLine::Request(method, path) => {
-                        self.request(method, &path, &head.headers, env);
+                        self.request(&method, &path, &head.headers, env);
                     }
                     StartLine::Response(status) => {
                         let frames_at = self.offsets[from as usize] - (bytes.len() - used) as u64;
@@ -33,35 +33,35 @@ impl Streams {
         }
     }
 
-    fn request(&mut self, method: String, path: &str, headers: &Headers, env: &mut Env<'_>) {
-        let shown = shown_headers(headers, env.options.show_secrets);
-        let shown_path = shown_target(path, env.options.show_secrets);
-        let body = Body::HttpRequest { method: &method, path: &shown_path, headers: &shown };
-        self.meta.emit(Some(Sender::Client), body, env);
+    fn request(&mut self, method: &str, path: &str, headers: &Headers, env: &mut Env<'_>) {
+        let shown = shown_headers(headers, env.tell.options.show_secrets);
+        let shown_path = shown_target(path, env.tell.options.show_secrets);
+        let body = Body::HttpRequest { method, path: &shown_path, headers: &shown };
+        self.meta.emit(Some(Sender::Client), body, &mut env.tell);
         let upgrade = upgrade::is_upgrade(headers).then(|| upgrade::Request::new(path, headers));
         self.stages[Sender::Client as usize] = match &upgrade {
             Some(request) => {
-                for (rule, detail) in request.check(&method, headers) {
-                    self.meta.violation(Sender::Client, rule, &detail, env);
+                for (rule, detail) in request.check(method, headers) {
+                    self.meta.violation(Sender::Client, rule, &detail, &mut env.tell);
                 }
                 Stage::Upgrading(Vec::new())
             }
             None => {
-                self.meta.not_websocket(LooksLike::Http, None, env);
+                self.meta.not_websocket(LooksLike::Http, None, &mut env.tell);
                 stage_after_head(HttpBody::of_request(headers), Kind::Request)
             }
         };
-        self.exchange.request(Pending { method, upgrade, sent: env.time });
+        self.exchange.request(Pending { is_head: method == "HEAD", upgrade, sent: env.tell.time });
     }
 
     /// Takes a response; frames would begin at this offset.
     fn response(&mut self, status: u16, headers: &Headers, frames_at: u64, env: &mut Env<'_>) {
-        let shown = shown_headers(headers, env.options.show_secrets);
+        let shown = shown_headers(headers, env.tell.options.show_secrets);
         let body = Body::HttpResponse { status, headers: &shown };
-        self.meta.emit(Some(Sender::Server), body, env);
+        self.meta.emit(Some(Sender::Server), body, &mut env.tell);
         let request = self.exchange.answered(status);
-        let method = request.as_ref().map(|request| request.method.as_str());
-        let body = HttpBody::of_response(method, status, headers);
+        let is_head = request.as_ref().is_some_and(|request| request.is_head);
+        let body = HttpBody::of_response(is_head, status, headers);
         let asked = request.as_ref().and_then(|request| request.upgrade.as_ref());
         if status == 101 && (asked.is_some() || upgrade::is_upgrade(headers)) {
             let sent = request.as_ref().map(|request| request.sent);
@@ -69,7 +69,7 @@ impl Streams {
             return self.enter_frames(deflate, frames_at, env);
         }
         if status == 101 {
-            return self.name(LooksLike::Unknown, None, env);
+            return self.give_up(Sender::Server, LooksLike::Unknown, None, env);
         }
         self.stages[Sender::Server as usize] = stage_after_head(body, Kind::Response);
         if asked.is_some() {
@@ -97,9 +97,10 @@ impl Streams {
     ) -> Option<Deflate> {
         let (agreement, broken) = upgrade::agree(request, headers);
         for (rule, detail) in broken {
-            self.meta.violation(Sender::Server, rule, &detail, env);
+            self.meta.violation(Sender::Server, rule, &detail, &mut env.tell);
         }
-        let path = request.map(|request| shown_target(&request.path, env.options.show_secrets));
+        let path =
+            request.map(|request| shown_target(&request.path, env.tell.options.show_secrets));
         let open = WsOpen {
             path: path.as_deref(),
             host: request.and_then(|request| request.host.as_deref()),
@@ -107,9 +108,12 @@ impl Streams {
             extensions: agreement.extensions.as_deref(),
             accept_valid: agreement.accept_valid,
             joined: Joined::Handshake,
-            handshake_us: sent.map(|sent| env.time.saturating_sub(sent) / 1000),
+            handshake_us: sent.map(|sent| env.tell.time.saturating_sub(sent) / 1000),
         };
-        self.meta.open(open, env);
+        // Frames may have told already that the upgrade succeeded.
+        if !self.meta.is_open {
+            self.meta.open(open, &mut env.tell);
+        }
         agreement.deflate
     }
 }

@@ -81,7 +81,7 @@ impl Streams {
 
     /// Bytes held for what is not complete, and for deflate windows.
     pub(super) fn memory(&self) -> usize {
-        self.stages.iter().map(Stage::memory).sum()
+        self.stages.iter().map(Stage::memory).sum::<usize>() + self.exchange.memory()
     }
 
     /// Takes the next bytes that `from` sent: one segment's, or the rest of one.
@@ -111,7 +111,10 @@ impl Streams {
             Stage::Upgrading(queue) => {
                 let free = MAX_UPGRADING.saturating_sub(queue.len());
                 if bytes.len() > free {
-                    return self.search(from, bytes, env);
+                    let queued = queue.len() as u64;
+                    self.meta.gap(from, queued, GapCause::Midstream, &mut env.tell);
+                    self.stages[from as usize] = self.new_search(from, None);
+                    return 0;
                 }
                 queue.extend_from_slice(bytes);
                 bytes.len()
@@ -127,15 +130,21 @@ impl Streams {
             self.offsets[from as usize] += bytes;
             return;
         }
-        self.meta.gap(from, bytes, cause, env);
+        self.meta.gap(from, bytes, cause, &mut env.tell);
         match &mut self.stages[from as usize] {
             Stage::Frames(receiver) => {
                 if self.meta.receive(from, env, |ctx| receiver.gap(bytes, ctx)).is_err() {
                     self.lose_framing(from);
                 }
             }
-            Stage::Search(search, _) => search.gap(bytes),
-            Stage::Upgrading(_) => self.stages[from as usize] = self.new_search(from, None),
+            Stage::Search(search, _) => search.gap(),
+            Stage::Upgrading(queue) => {
+                let queued = queue.len() as u64;
+                if queued > 0 {
+                    self.meta.gap(from, queued, GapCause::Midstream, &mut env.tell);
+                }
+                self.stages[from as usize] = self.new_search(from, None);
+            }
             Stage::Body(body) => {
                 if !body.gap(bytes) {
                     self.restart(from);
@@ -150,8 +159,23 @@ impl Streams {
     /// Nothing more comes from either side.
     pub(super) fn end(&mut self, env: &mut Env<'_>) {
         for from in [Sender::Client, Sender::Server] {
-            if let Stage::Frames(receiver) = &mut self.stages[from as usize] {
-                self.meta.receive(from, env, |ctx| receiver.abandon(ctx));
+            match &mut self.stages[from as usize] {
+                Stage::Frames(receiver) => {
+                    self.meta.receive(from, env, |ctx| receiver.abandon(ctx));
+                }
+                Stage::Search(search, _) if search.searched() > 0 => {
+                    self.meta.gap(from, search.searched(), GapCause::Midstream, &mut env.tell);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Forgets what compressed messages refer to, for want of memory.
+    pub(super) fn lose_windows(&mut self) {
+        for stage in &mut self.stages {
+            if let Stage::Frames(receiver) | Stage::Search(_, Some(receiver)) = stage {
+                receiver.lose_window();
             }
         }
     }
@@ -167,22 +191,25 @@ impl Streams {
         self.stages[from as usize] = Stage::Head(Collector::new(kind_of(from)));
     }
 
-    fn ignore_both(&mut self) {
-        self.stages = [Stage::Ignored, Stage::Ignored];
-    }
-
-    fn name(&mut self, looks_like: LooksLike, sni: Option<&str>, env: &mut Env<'_>) {
-        self.meta.not_websocket(looks_like, sni, env);
-        self.ignore_both();
+    /// This direction is something else than was thought. On an open WebSocket connection it is
+    /// damaged, and frames are searched for; otherwise the connection is named and left alone.
+    fn give_up(
+        &mut self,
+        from: Sender,
+        looks_like: LooksLike,
+        sni: Option<&str>,
+        env: &mut Env<'_>,
+    ) {
+        if self.meta.is_open {
+            self.stages[from as usize] = self.new_search(from, None);
+        } else {
+            self.meta.not_websocket(looks_like, sni, &mut env.tell);
+            self.stages = [Stage::Ignored, Stage::Ignored];
+        }
     }
 
     fn unknown(&mut self, from: Sender, bytes: &[u8], env: &mut Env<'_>) -> usize {
-        if self.meta.is_open {
-            // Only this direction is damaged.
-            self.stages[from as usize] = Stage::Ignored;
-        } else {
-            self.name(LooksLike::Unknown, None, env);
-        }
+        self.give_up(from, LooksLike::Unknown, None, env);
         bytes.len()
     }
 
@@ -216,7 +243,6 @@ impl Streams {
             return 0;
         }
         // The bytes kept before and these go to the next stage in one piece.
-        self.offsets[from as usize] -= bytes.len() as u64;
         self.data_again(from, &[&beginning[..held], bytes].concat(), env);
         bytes.len()
     }
@@ -226,11 +252,11 @@ impl Streams {
         let free = tls::MAX_RECORD.saturating_sub(record.len());
         record.extend_from_slice(&bytes[..bytes.len().min(free)]);
         let is_hello = record.first() == Some(&22) && from == Sender::Client;
-        if is_hello && !tls::has_whole_record(record) {
+        if is_hello && !tls::has_whole_record(record) && record.len() < tls::MAX_RECORD {
             return bytes.len();
         }
         let record = std::mem::take(record);
-        self.name(LooksLike::Tls, tls::server_name(&record), env);
+        self.give_up(from, LooksLike::Tls, tls::server_name(&record), env);
         bytes.len()
     }
 

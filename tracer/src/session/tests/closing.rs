@@ -80,7 +80,7 @@ fn a_syn_that_is_sent_again_opens_one_connection() {
 fn a_refused_connection() {
     let mut wire = Wire::new();
     wire.send(Client, 2, &[]);
-    wire.rst(Server);
+    wire.send(Server, 0x14, &[]);
     assert_eq!(wire.told(), ["tcp.close server refused"]);
 }
 
@@ -99,4 +99,36 @@ fn fast_open_has_data_on_the_syn() {
     wire.send(Client, 2, REQUEST);
     wire.send(Server, 0x12, &[]);
     assert_eq!(wire.told()[0], "http.request client /chat");
+}
+
+#[test]
+fn a_forged_syn_ends_nothing() {
+    let mut wire = Wire::upgraded();
+    let seq = wire.seq(Client).wrapping_add(1_000_000);
+    wire.seen(Client, seq, 2, &[], 0);
+    wire.data(Server, &plain(0x81, b"still"));
+    wire.data(Client, &masked(0x81, b"here"));
+    assert_eq!(wire.told(), ["ws.message server still", "ws.message client here"]);
+}
+
+#[test]
+fn a_connection_given_up_for_silence_is_joined_again() {
+    let mut wire = Wire::upgraded();
+    wire.wait(crate::session::Limits::default().idle);
+    wire.data(Client, &masked(0x81, b"sorry, I was away"));
+    let expected =
+        ["tcp.close timeout", "ws.open midstream", "ws.message client sorry, I was away"];
+    assert_eq!(wire.told(), expected);
+}
+
+#[test]
+fn whoever_goes_on_after_a_reset_did_not_believe_it() {
+    let mut wire = Wire::upgraded();
+    wire.rst(Server);
+    wire.data(Client, &masked(0x81, b"in flight, of no use"));
+    wire.now += 4_000_000_000;
+    wire.data(Client, &masked(0x81, b"the reset was forged"));
+    let expected =
+        ["tcp.close server rst", "ws.open midstream", "ws.message client the reset was forged"];
+    assert_eq!(wire.told(), expected);
 }

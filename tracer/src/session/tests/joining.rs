@@ -167,3 +167,74 @@ fn a_copy_that_differs_is_told_and_the_first_counts() {
     wire.seen(Client, seq.wrapping_add(1), 0x18, &message[1..], message.len() - 1);
     assert_eq!(wire.told(), ["tcp.conflict client 10"]);
 }
+
+#[test]
+fn after_a_wrong_lock_the_rest_of_the_segment_is_searched() {
+    let mut wire = Wire::new();
+    let frames = |from: u8, to: u8| -> Vec<u8> {
+        (from..to).flat_map(|i| masked(0x81, format!("message number {i}").as_bytes())).collect()
+    };
+    wire.data(Client, &[frames(0, 3), vec![0xff; 6], frames(3, 50)].concat());
+    let told = wire.told();
+    let messages = told.iter().filter(|event| event.starts_with("ws.message")).count();
+    assert_eq!(messages, 50, "{told:?}");
+    assert!(told.contains(&"gap client 6 midstream".to_owned()), "{told:?}");
+}
+
+#[test]
+fn a_length_found_by_searching_swallows_no_more_than_its_bound() {
+    let mut wire = Wire::new();
+    wire.data(Server, b"\x82\x7f\x00\x01\x00\x00\x00\x00\x00\x00");
+    wire.data(Server, &plain(0x81, b"a text that is long enough to be believed at once"));
+    let told = wire.told();
+    assert_eq!(
+        told.last().unwrap(),
+        "ws.message server a text that is long enough to be believed at once"
+    );
+}
+
+#[test]
+fn bytes_like_tls_do_not_end_an_open_connection() {
+    let mut wire = Wire::new();
+    wire.data(Client, &masked(0x81, b"a client that was joined late"));
+    wire.data(Server, b"\x17\x03\x03\x00\x10");
+    wire.data(Client, &masked(0x81, b"goes on"));
+    assert_eq!(wire.told().last().unwrap(), "ws.message client goes on");
+}
+
+#[test]
+fn a_gap_in_a_close_frame_invents_no_code() {
+    let mut wire = Wire::upgraded();
+    let close = plain(0x88, b"\x03\xe8goodbye");
+    wire.data(Server, &close[..2]);
+    wire.lose(Server, &close[2..5]);
+    wire.data(Server, &close[5..]);
+    wire.data(Client, &masked(0x8a, b""));
+    wire.rst(Client);
+    let events = wire.events();
+    assert_eq!(
+        (&events[1]["event"], &events[1]["code_name"]),
+        (&"ws.close".into(), &"not captured".into())
+    );
+    assert!(events[1].get("code").is_none() && events[3].get("ws_close").is_none());
+}
+
+#[test]
+fn the_wait_for_a_hole_begins_when_it_is_the_first() {
+    let mut wire = Wire::upgraded();
+    let message = plain(0x81, &[b'a'; 120]);
+    let (mut missing, start) = (Vec::new(), wire.seq(Server));
+    let wait = options().limits.reordering / 3 * 2;
+    for at in (0..90).step_by(20) {
+        missing.push(at);
+        wire.lose(Server, &message[at..at + 10]);
+        wire.data(Server, &message[at + 10..at + 20]);
+        // The hole before this one is filled late, but in time.
+        if missing.len() > 1 {
+            let at = missing.remove(0);
+            wire.seen(Server, start.wrapping_add(at as u32), 0x10, &message[at..at + 10], 10);
+        }
+        wire.wait(wait);
+    }
+    assert_eq!(wire.told(), [""; 0]);
+}

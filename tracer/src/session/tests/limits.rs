@@ -1,10 +1,12 @@
 use std::net::SocketAddr;
 
-use super::wire::{Client, Server, Wire, options};
+use super::wire::{Client, REQUEST, RESPONSE, Server, Wire, options};
 use crate::{
     session::{Limits, Options},
     ws::test_frames::masked,
 };
+
+const EXTENSION: &[u8] = b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
 
 fn with_limits(limits: Limits) -> Wire {
     Wire::with(Options { limits, ..options() })
@@ -46,7 +48,7 @@ fn beyond_the_limit_the_connection_not_seen_for_longest_goes() {
 
 #[test]
 fn bytes_that_wait_are_bounded_per_direction() {
-    let mut wire = with_limits(Limits { waiting_per_direction: 10_000, ..options().limits });
+    let mut wire = with_limits(Limits { waiting_per_direction: 12_000, ..options().limits });
     wire.connect();
     wire.lose(Client, b"x");
     for _ in 0..10 {
@@ -74,7 +76,8 @@ fn what_connections_hold_is_bounded_in_all_and_the_largest_go_first() {
         .collect();
     assert!(evicted.contains(&&"10.0.0.1:14".into()) && !evicted.contains(&&"10.0.0.1:1".into()));
     // What had waited is told before the end.
-    assert_eq!(events.iter().filter(|event| event["event"] == "gap").count(), evicted.len());
+    let lost = events.iter().filter(|event| event["cause"] == "lost").count();
+    assert_eq!(lost, evicted.len());
 }
 
 #[test]
@@ -87,6 +90,23 @@ fn an_evicted_connection_is_joined_again() {
     let told = wire.told();
     let expected = ["ws.open midstream", "ws.message client this is enough to be found"];
     assert_eq!(told[told.len() - 2..], expected);
+}
+
+#[test]
+fn an_inflate_machine_comes_back_however_its_connection_ends() {
+    let mut wire = with_limits(Limits { inflaters: 1, ..options().limits });
+    let hello = b"\xf2\x48\xcd\xc9\xc9\x07\x00";
+    for port in 1..=3 {
+        from_port(&mut wire, port);
+        wire.connect();
+        wire.data(Client, &[b"", &REQUEST[..REQUEST.len() - 2], EXTENSION].concat());
+        wire.data(Server, &[b"", &RESPONSE[..RESPONSE.len() - 2], EXTENSION].concat());
+        wire.data(Client, &masked(0xc1, hello));
+        assert_eq!(wire.told().last().unwrap(), "ws.message client Hello");
+        // The next one is never finished.
+        wire.data(Client, &masked(0xc1, hello)[..8]);
+        wire.rst(Client);
+    }
 }
 
 #[test]

@@ -194,3 +194,19 @@ fn segments_are_numbered_as_tcpdump_does() {
     ];
     assert_eq!(segments, expected);
 }
+
+#[test]
+fn a_request_cut_at_any_byte_is_the_same_request() {
+    for cut in 1..REQUEST.len() {
+        let mut wire = Wire::with(crate::session::Options { frames: true, ..options() });
+        wire.connect();
+        wire.data(Client, &REQUEST[..cut]);
+        wire.data(Client, &REQUEST[cut..]);
+        wire.data(Server, RESPONSE);
+        wire.data(Client, &masked(0x81, b"hola"));
+        let events = wire.events();
+        assert_eq!(events[4]["event"], "ws.frame", "cut at {cut}");
+        assert_eq!(events[4]["offset"], REQUEST.len(), "cut at {cut}");
+        assert_eq!(events[5]["text"], "hola");
+    }
+}

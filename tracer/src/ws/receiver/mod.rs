@@ -8,6 +8,7 @@ use super::{
     deflate::{Inflater, Window},
     extension::Side,
     frame::{Header, MAX_CONTROL_LEN, MAX_HEADER_LEN, Opcode},
+    inflaters::{Inflaters, Loan},
     mask,
     message::{Builder, Message, Undecoded},
     rule::Rule,
@@ -76,29 +77,6 @@ pub struct Context<'c> {
     pub out: &'c mut dyn FnMut(Item<'_>),
 }
 
-/// A bounded stock of inflate machines, each of [`Inflater::MEMORY`].
-pub struct Inflaters {
-    idle: Vec<Inflater>,
-    free: usize,
-}
-
-impl Inflaters {
-    /// At most `limit` at a time.
-    pub fn new(limit: usize) -> Self {
-        Self { idle: Vec::new(), free: limit }
-    }
-
-    fn take(&mut self) -> Option<Inflater> {
-        self.free = self.free.checked_sub(1)?;
-        Some(self.idle.pop().unwrap_or_default())
-    }
-
-    fn give_back(&mut self, inflater: Inflater) {
-        self.free += 1;
-        self.idle.push(inflater);
-    }
-}
-
 /// The place of the next frame header is not known any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Desync {
@@ -127,9 +105,11 @@ pub struct Receiver {
     offset: u64,
     message: Option<Builder>,
     control: Vec<u8>,
+    /// A piece of the control frame's payload is missing; what follows it is not collected.
+    is_control_cut: bool,
     window: Option<Window>,
     compression: Compression,
-    inflater: Option<Inflater>,
+    inflater: Option<Loan>,
     closed: bool,
     /// A continuation may go on with a message that began before anything was seen.
     may_be_inside_message: bool,
@@ -150,6 +130,7 @@ impl Receiver {
             offset,
             message: None,
             control: Vec::new(),
+            is_control_cut: false,
             window,
             compression,
             inflater: None,
@@ -165,14 +146,20 @@ impl Receiver {
         self.offset = offset;
         self.may_be_inside_message = true;
         self.probation = PROBATION;
-        if let Some(window) = &mut self.window {
-            window.lose();
-        }
+        self.closed = false;
+        self.lose_window();
     }
 
     /// Whether RSV1 may be set.
     pub fn may_compress(&self) -> bool {
         self.compression != Compression::None
+    }
+
+    /// Forgets what compressed messages refer to.
+    pub fn lose_window(&mut self) {
+        if let Some(window) = &mut self.window {
+            window.lose();
+        }
     }
 
     /// Bytes of memory beyond the struct's own.
@@ -208,6 +195,7 @@ impl Receiver {
                     message.miss(bytes);
                     self.lose_context(ctx);
                 }
+                self.is_control_cut |= header.opcode.is_control() && bytes > 0;
                 self.state = State::Payload { header, left: left - bytes };
                 if left == bytes {
                     self.end_of_frame(header, &[], ctx);
@@ -231,6 +219,7 @@ impl Receiver {
         };
         self.state = BETWEEN;
         self.control.clear();
+        self.is_control_cut = false;
         if let Some(mut message) = self.message.take() {
             let unfinished = !left.is_some_and(|(fin, _)| fin);
             message.miss(left.map_or(0, |(_, left)| left));
@@ -248,8 +237,8 @@ impl Receiver {
     }
 
     fn release_inflater(&mut self, ctx: &mut Context<'_>) {
-        if let Some(inflater) = self.inflater.take() {
-            ctx.inflaters.give_back(inflater);
+        if let Some(loan) = self.inflater.take() {
+            ctx.inflaters.give_back(loan);
         }
     }
 
@@ -282,6 +271,8 @@ impl Receiver {
     ) -> Result<(), ()> {
         if self.probation > 0 {
             if !super::resync::is_legal(&header, self.sender, self.may_compress()) {
+                // What it made of the bytes so far is not worth telling.
+                self.message = None;
                 self.abandon(ctx);
                 return Err(());
             }
@@ -322,11 +313,11 @@ impl Receiver {
         let mut message = Builder::new(opcode, compressed);
         if compressed && let Some(window) = &mut self.window {
             match ctx.inflaters.take() {
-                Some(mut inflater) => {
-                    if inflater.start(window).is_err() {
+                Some(mut loan) => {
+                    if loan.inflater().start(window).is_err() {
                         window.lose();
                     }
-                    self.inflater = Some(inflater);
+                    self.inflater = Some(loan);
                 }
                 None => {
                     message.give_up(Undecoded::Limit);
@@ -380,9 +371,7 @@ impl Receiver {
     /// Takes a piece of payload that is not the frame's last.
     fn payload(&mut self, header: Header, plain: &[u8], ctx: &mut Context<'_>) {
         if header.opcode.is_control() {
-            let free = MAX_CONTROL_LEN as usize - self.control.len();
-            self.control.extend_from_slice(&plain[..min(free, plain.len())]);
-            return;
+            return self.collect_control(plain);
         }
         match &mut self.message {
             _ if header.opcode.is_reserved() => {}
@@ -431,6 +420,7 @@ impl Receiver {
         else {
             return;
         };
+        let inflater = inflater.inflater();
         let limit = ctx.payload_limit;
         let mut push = |plain: &[u8]| message.push(plain, limit);
         let mut result = inflater.feed(window, compressed, &mut push);
@@ -450,15 +440,18 @@ impl Receiver {
         self.lose_context(ctx);
     }
 
+    fn collect_control(&mut self, plain: &[u8]) {
+        if !self.is_control_cut {
+            let free = MAX_CONTROL_LEN as usize - self.control.len();
+            self.control.extend_from_slice(&plain[..min(free, plain.len())]);
+        }
+    }
+
     fn end_of_control(&mut self, header: Header, plain: &[u8], ctx: &mut Context<'_>) {
-        let mut collected = std::mem::take(&mut self.control);
-        let payload = if collected.is_empty() {
-            &plain[..min(plain.len(), MAX_CONTROL_LEN as usize)]
-        } else {
-            let free = MAX_CONTROL_LEN as usize - collected.len();
-            collected.extend_from_slice(&plain[..min(free, plain.len())]);
-            &collected[..]
-        };
+        self.collect_control(plain);
+        self.is_control_cut = false;
+        let payload = std::mem::take(&mut self.control);
+        let payload = &payload[..];
         if header.opcode.is_reserved() {
             return;
         }
