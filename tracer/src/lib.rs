@@ -11,6 +11,7 @@ pub mod event;
 pub mod http;
 #[cfg(feature = "live")]
 pub mod live;
+pub mod notice;
 pub mod output;
 pub mod pipeline;
 pub mod read;

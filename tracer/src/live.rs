@@ -27,6 +27,7 @@ use crate::{
         ring::Records,
     },
     config::{Config, Live},
+    notice::notice,
     output::write_summary,
     pipeline::{Listening, Pipeline},
 };
@@ -35,7 +36,7 @@ use consumer::{Consumer, Ended};
 /// Signals that come so close together are one.
 const SAME_SIGNAL: Duration = Duration::from_millis(300);
 /// How long a consumer that is stuck in a write may take to end.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Traces until a signal comes, or enough messages have.
 pub fn run(live: &Live, config: &Config) -> Result<()> {
@@ -48,7 +49,7 @@ async fn trace(live: &Live, config: &Config) -> Result<()> {
     let mut signals = Signals::new()?;
     let mut tracing = Tracing::begin(live, config).await?;
     let mut consumer = tracing.start_consumer(config)?;
-    eprintln!("tracer: {}", tracing.describe(config));
+    notice(format_args!("{}", tracing.describe(config)));
     let ended = tracing.follow(&mut consumer, &mut signals, live).await;
     // Detach first: what is in the ring by then still comes out.
     tracing.end().await;
@@ -106,7 +107,7 @@ impl Tracing {
         let chosen = choose(&present, live)?;
         let swept = filters::sweep(&interfaces.handle, &present).await?;
         if swept > 0 {
-            eprintln!("tracer: removed {swept} filters that a killed tracer had left");
+            notice(format_args!("removed {swept} filters that a killed tracer had left"));
         }
         let ring_size = live
             .ring_size
@@ -136,7 +137,7 @@ impl Tracing {
                 Ok(Attachment::Unsupported) => {
                     bail!("{} carries neither Ethernet nor IP: it cannot be traced", interface.name)
                 }
-                Err(error) if live.interfaces.is_none() => eprintln!("tracer: {error:#}"),
+                Err(error) if live.interfaces.is_none() => notice(format_args!("{error:#}")),
                 Err(error) => return Err(error),
             }
         }
@@ -195,7 +196,7 @@ impl Tracing {
                     Some(change) => self.change(change, live),
                     None => {
                         is_connected = false;
-                        eprintln!("tracer: no more news about interfaces: new ones are not traced");
+                        notice(format_args!("no more news about interfaces: new ones are not traced"));
                     }
                 },
             }
@@ -213,7 +214,7 @@ impl Tracing {
             }
             Change::Gone(index) => {
                 if let Some(name) = self.attachments.forget(&mut self.classifier, index) {
-                    eprintln!("tracer: {name} is gone");
+                    notice(format_args!("{name} is gone"));
                 }
             }
         }
@@ -221,9 +222,9 @@ impl Tracing {
 
     fn appeared(&mut self, interface: &Interface) {
         match self.attachments.attach(&mut self.classifier, interface) {
-            Ok(Attachment::New) => eprintln!("tracer: tracing {} too", interface.name),
+            Ok(Attachment::New) => notice(format_args!("tracing {} too", interface.name)),
             Ok(Attachment::Known | Attachment::Unsupported) => {}
-            Err(error) => eprintln!("tracer: {error:#}"),
+            Err(error) => notice(format_args!("{error:#}")),
         }
     }
 
@@ -233,7 +234,7 @@ impl Tracing {
             if let Err(error) =
                 filters::remove_unused_qdisc(&self.interfaces.handle, interface).await
             {
-                eprintln!("tracer: {error:#}");
+                notice(format_args!("{error:#}"));
             }
         }
     }

@@ -11,6 +11,7 @@ use clap::Parser as _;
 use tracer::{
     cli::Cli,
     config::{Config, Source, Surroundings},
+    notice::notice,
     read,
 };
 
@@ -18,7 +19,7 @@ fn main() -> ExitCode {
     let config = match Config::new(Cli::parse(), surroundings()) {
         Ok(config) => config,
         Err(sentence) => {
-            eprintln!("tracer: {sentence}");
+            notice(format_args!("{sentence}"));
             return ExitCode::from(2);
         }
     };
@@ -26,7 +27,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("tracer: {error:#}");
+            notice(format_args!("{error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -14,6 +14,7 @@ use crate::{
     capture::file::Reader,
     config::Config,
     event::Stats,
+    notice::notice,
     output::write_summary,
     pipeline::{Listening, Pipeline},
     segment::{Nanos, Segment},
@@ -53,10 +54,10 @@ fn capture(input: impl Read, name: &str, config: &Config) -> Result<()> {
     };
     let read = run.packets(&mut reader);
     if let Some(unsupported) = reader.unsupported() {
-        eprintln!(
-            "tracer: {name}: {} packets have the unsupported link type {} and were left out",
+        notice(format_args!(
+            "{name}: {} packets have the unsupported link type {} and were left out",
             unsupported.packets, unsupported.link_type
-        );
+        ));
     }
     run.finish()?;
     read.with_context(|| format!("cannot read {name} to its end"))

@@ -3,6 +3,7 @@
 
 mod build;
 mod demo;
+mod fuzz;
 mod lint;
 mod run;
 mod setup;
@@ -95,6 +96,21 @@ enum Command {
     /// clippy on what builds without eBPF; and cargo deny where it is installed.
     Lint,
 
+    /// Fuzz the decoder: arbitrary bytes at every layer
+    ///
+    /// Builds the targets in fuzz/ and runs them one after the other, from the committed seeds and
+    /// from what earlier runs found. Exit status 1 when an input crashed one, took longer than 10 s
+    /// or more than 512 MB. Needs nothing but stable Rust and g++; fuzz/README.md tells of each
+    /// target.
+    Fuzz {
+        /// How long each target runs
+        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+        seconds: u64,
+
+        /// The targets: record, tcp, http, frame, deflate, file, session [default: all]
+        targets: Vec<String>,
+    },
+
     /// Start one test program, through sudo when it needs root (`cargo test` calls this)
     #[command(hide = true)]
     TestRunner {
@@ -116,6 +132,7 @@ fn main() -> ExitCode {
         Command::Demo { inside: Some(tracer) } => demo::play(&tracer),
         Command::Test { no_live, args } => test::command(no_live, &args),
         Command::Lint => lint::command(),
+        Command::Fuzz { seconds, targets } => fuzz::command(seconds, &targets),
         Command::TestRunner { no_live, command } => test::runner(no_live, &command),
     };
     match result {

@@ -12,8 +12,8 @@ use anyhow::{Context as _, Result};
 
 use crate::{setup, shell};
 
-/// The test target that traces the running kernel; the file name of its program begins like this.
-const LIVE: &str = "live-";
+/// The test targets that trace the running kernel; the file names of their programs begin like this.
+const LIVE: [&str; 2] = ["live-", "live_"];
 
 /// Runs the tests. One profile for all: the live tests want full speed, and compiling everything
 /// twice would cost more than it saves.
@@ -46,7 +46,8 @@ pub(crate) fn runner(no_live: bool, command: &[OsString]) -> Result<()> {
 }
 
 fn is_live(program: &OsStr) -> bool {
-    program.to_string_lossy().starts_with(LIVE)
+    let program = program.to_string_lossy();
+    LIVE.iter().any(|begin| program.starts_with(begin))
 }
 
 fn names_package(args: &[OsString]) -> bool {
@@ -75,6 +76,7 @@ mod tests {
     #[test]
     fn only_the_live_tests_get_root() {
         assert!(is_live(OsStr::new("live-0123456789abcdef")));
+        assert!(is_live(OsStr::new("live_autobahn-0123456789abcdef")));
         assert!(!is_live(OsStr::new("golden-0123456789abcdef")));
         assert!(!is_live(OsStr::new("tracer-0123456789abcdef")));
     }

@@ -119,7 +119,7 @@ fn end_of_head(bytes: &[u8], from: usize) -> Option<usize> {
 
 /// A head is text: control characters tell at once that this is none.
 fn is_plausible(bytes: &[u8]) -> bool {
-    bytes.iter().take(16).all(|byte| matches!(byte, b'\r' | b'\n' | b'\t' | 0x20..=0x7e))
+    bytes.iter().take(16).all(|byte| matches!(byte, b'\r' | b'\n' | b'\t' | 0x20..=0x7e | 0x80..))
 }
 
 fn parse(kind: Kind, bytes: &[u8]) -> Option<Head> {
@@ -189,6 +189,17 @@ mod tests {
             assert_eq!(collector.feed(&bytes[..cut]), Ok(None));
             let (head, used) = collector.feed(&bytes[cut..]).unwrap().unwrap();
             assert_eq!((&head, used), (&expected, REQUEST.len() - cut));
+        }
+    }
+
+    #[test]
+    fn bytes_beyond_ascii_are_taken_whole_or_in_pieces() {
+        let bytes = "GET /é HTTP/1.1\r\nHost: a\r\n\r\n".as_bytes();
+        let expected = whole(Kind::Request, bytes);
+        for cut in 0..bytes.len() {
+            let mut collector = Collector::new(Kind::Request);
+            assert_eq!(collector.feed(&bytes[..cut]), Ok(None), "cut at {cut}");
+            assert_eq!(collector.feed(&bytes[cut..]).unwrap().unwrap().0, expected.0);
         }
     }
 

@@ -10,6 +10,7 @@ use rustix::{
 use crate::{
     capture::live::{counters::KernelCounters, ring::Records},
     event::Stats,
+    notice::notice,
     output::WallClock,
     pipeline::Pipeline,
     segment::{Nanos, SECOND},
@@ -96,9 +97,9 @@ impl Consumer {
             self.hint_at = None;
             if self.pipeline.segments() == 0 {
                 let Self { ports, .. } = self;
-                eprintln!(
-                    "tracer: nothing on port {ports} so far; see which are in use with `ss -tln`"
-                );
+                notice(format_args!(
+                    "nothing on port {ports} so far; see which are in use with `ss -tln`"
+                ));
             }
         }
     }

@@ -186,8 +186,17 @@ impl Builder {
             one_piece(self.opcode, last, limit)
         } else {
             self.push(last, limit);
-            self.collected()
+            self.collected(self.missing > 0)
         };
+        self.message(payload)
+    }
+
+    /// Ends a message whose last frame has not ended.
+    pub fn cut(&mut self) -> Message<'_> {
+        self.message(self.collected(true))
+    }
+
+    fn message<'a>(&self, payload: Payload<'a>) -> Message<'a> {
         Message {
             opcode: self.opcode,
             payload,
@@ -200,13 +209,13 @@ impl Builder {
         }
     }
 
-    fn collected(&self) -> Payload<'_> {
+    fn collected(&self, is_cut: bool) -> Payload<'_> {
         if let Some(why) = self.undecoded {
             return Payload::Undecoded(why);
         }
         let is_text = self.utf8.as_ref().is_some_and(|utf8| {
-            // Before a hole, text may end inside a code point.
-            if self.missing > 0 { utf8.is_plausible() } else { utf8.is_valid() }
+            // Before a hole or an early end, text may end inside a code point.
+            if is_cut { utf8.is_plausible() } else { utf8.is_valid() }
         });
         if is_text { Payload::Text(valid_prefix(&self.shown)) } else { Payload::Data(&self.shown) }
     }

@@ -7,6 +7,7 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 use tokio::io::{Interest, unix::AsyncFd};
 
 use super::program::Classifier;
+use crate::notice::notice;
 
 /// Writes what the classifier logs, from now on.
 pub fn follow(classifier: &mut Classifier) -> Result<()> {
@@ -34,7 +35,7 @@ impl Log for Stderr {
 
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
-            eprintln!("tracer: classifier: {}", record.args());
+            notice(format_args!("classifier: {}", record.args()));
         }
     }
 

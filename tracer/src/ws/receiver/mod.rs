@@ -223,7 +223,8 @@ impl Receiver {
         if let Some(mut message) = self.message.take() {
             let unfinished = !left.is_some_and(|(fin, _)| fin);
             message.miss(left.map_or(0, |(_, left)| left));
-            let message = message.finish(&[], ctx.payload_limit);
+            let message = message.cut();
+            report_invalid_text(&message, ctx);
             (ctx.out)(Item::Message(&Message { unfinished, ..message }));
         }
         self.lose_context(ctx);
@@ -404,10 +405,7 @@ impl Receiver {
         if let Some(mut message) = self.message.take() {
             let last = if is_inflating { &[] } else { plain };
             let message = message.finish(last, ctx.payload_limit);
-            if message.is_invalid_text() {
-                let detail = "a text message is not UTF-8".to_owned();
-                (ctx.out)(Item::Violation(Rule::InvalidUtf8, detail));
-            }
+            report_invalid_text(&message, ctx);
             (ctx.out)(Item::Message(&message));
         }
         self.release_inflater(ctx);
@@ -525,6 +523,13 @@ impl Receiver {
             }
             _ => {}
         }
+    }
+}
+
+fn report_invalid_text(message: &Message<'_>, ctx: &mut Context<'_>) {
+    if message.is_invalid_text() {
+        let detail = "a text message is not UTF-8".to_owned();
+        (ctx.out)(Item::Violation(Rule::InvalidUtf8, detail));
     }
 }
 
