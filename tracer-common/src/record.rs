@@ -45,7 +45,7 @@ pub struct RecordHeader {
     /// 1 when another record of the same segment follows, else 0.
     pub more: u8,
     /// Spells out the padding.
-    pub reserved: [u8; 6],
+    pub reserved: [u16; 3],
 }
 
 const _: () = assert!(size_of::<RecordHeader>() == 80);
@@ -93,7 +93,7 @@ impl RecordHeader {
             flags: u16::from_ne_bytes(at(bytes, 70)),
             options_len: bytes[72],
             more: bytes[73],
-            reserved: at(bytes, 74),
+            reserved: [0; 3],
         }
     }
 }

@@ -13,7 +13,7 @@ pub enum Undecoded {
     Gap,
     /// Compressed, and too many compressed messages are in progress at once.
     Limit,
-    /// Its beginning was not captured.
+    /// Its beginning was not captured, or never sent.
     Midstream,
 }
 
@@ -60,7 +60,7 @@ impl Payload<'_> {
 /// A complete data message, or what is known of a damaged one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Message<'a> {
-    /// `TEXT` or `BINARY`; `CONTINUATION` where the first frame was not captured.
+    /// `TEXT` or `BINARY`; `CONTINUATION` where the first frame was not seen.
     pub opcode: Opcode,
     /// The payload, up to the limit.
     pub payload: Payload<'a>,

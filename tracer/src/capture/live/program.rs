@@ -95,7 +95,8 @@ fn lift_memory_limit() {
     setrlimit(Resource::Memlock, unlimited).ok();
 }
 
-/// Says what a failure to load means for the user.
+/// Says what a failure to load means for the user. The verifier's log is for those who can do
+/// something about it.
 fn explain_load(error: EbpfError) -> anyhow::Error {
     let Some(cause) = os_error(&error) else {
         return anyhow!(error).context("cannot load the program");
@@ -105,9 +106,10 @@ fn explain_load(error: EbpfError) -> anyhow::Error {
             "this kernel has no BPF: use Linux 5.8 or later with CONFIG_BPF_SYSCALL".to_owned()
         }
         _ if cause.kind() == io::ErrorKind::PermissionDenied => {
-            "the kernel does not allow to load the program: run as root, with CAP_BPF and \
-             CAP_NET_ADMIN, outside of kernel lockdown"
-                .to_owned()
+            return anyhow!(
+                "the kernel does not allow to load the program ({cause}): run as root, or with \
+                 CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, outside of kernel lockdown"
+            );
         }
         EbpfError::MapError(MapError::CreateError { name, .. })
             if name == "RECORDS" && cause.kind() == io::ErrorKind::InvalidInput =>

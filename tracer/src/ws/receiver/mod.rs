@@ -1,10 +1,11 @@
 //! One direction of a WebSocket connection: the stream's bytes and gaps go in; frames, messages,
 //! control frames and broken rules come out.
 
+mod check;
+
 use std::cmp::min;
 
 use super::{
-    close::{self, Close},
     deflate::{Inflater, Window},
     extension::Side,
     frame::{Header, MAX_CONTROL_LEN, MAX_HEADER_LEN, Opcode},
@@ -224,7 +225,7 @@ impl Receiver {
             let unfinished = !left.is_some_and(|(fin, _)| fin);
             message.miss(left.map_or(0, |(_, left)| left));
             let message = message.cut();
-            report_invalid_text(&message, ctx);
+            check::report_invalid_text(&message, ctx);
             (ctx.out)(Item::Message(&Message { unfinished, ..message }));
         }
         self.lose_context(ctx);
@@ -405,7 +406,7 @@ impl Receiver {
         if let Some(mut message) = self.message.take() {
             let last = if is_inflating { &[] } else { plain };
             let message = message.finish(last, ctx.payload_limit);
-            report_invalid_text(&message, ctx);
+            check::report_invalid_text(&message, ctx);
             (ctx.out)(Item::Message(&message));
         }
         self.release_inflater(ctx);
@@ -456,103 +457,10 @@ impl Receiver {
         if header.opcode == Opcode::CLOSE {
             self.closed = true;
             if payload.len() as u64 == header.len {
-                check_close(payload, ctx);
+                check::check_close(payload, ctx);
             }
         }
         (ctx.out)(Item::Control(header.opcode, payload, header.len));
-    }
-
-    /// Names every rule that a header breaks.
-    fn check(&self, header: &Header, ctx: &mut Context<'_>) {
-        let mut broken = |rule, detail: String| (ctx.out)(Item::Violation(rule, detail));
-        let opcode = header.opcode.name();
-        if self.closed {
-            broken(Rule::AfterClose, format!("a {opcode} frame after the close frame"));
-        }
-        match (self.sender, header.mask) {
-            (Sender::Client, None) => {
-                broken(Rule::MaskMissing, format!("an unmasked {opcode} frame from the client"));
-            }
-            (Sender::Server, Some(_)) => {
-                broken(Rule::MaskUnexpected, format!("a masked {opcode} frame from the server"));
-            }
-            _ => {}
-        }
-        if header.opcode.is_reserved() {
-            broken(Rule::ReservedOpcode, format!("opcode {}", header.opcode.0));
-        }
-        if !header.is_shortest_form() {
-            broken(Rule::LengthForm, format!("length {} is not in its shortest form", header.len));
-        }
-        if header.is_oversized() {
-            broken(Rule::LengthTooLarge, format!("length {} has its top bit set", header.len));
-        }
-        self.check_reserved_bits(header, &mut broken);
-        if header.opcode.is_control() {
-            check_control(header, &mut broken);
-        } else {
-            self.check_order(header, &mut broken);
-        }
-    }
-
-    fn check_reserved_bits(&self, header: &Header, broken: &mut dyn FnMut(Rule, String)) {
-        let begins_message = matches!(header.opcode, Opcode::TEXT | Opcode::BINARY);
-        let compressed = header.rsv & Header::RSV1 != 0 && self.may_compress();
-        let undefined = if compressed { header.rsv & !Header::RSV1 } else { header.rsv };
-        if undefined != 0 {
-            broken(Rule::ReservedBits, format!("reserved bits {undefined:03b} are set"));
-        }
-        if compressed && !begins_message {
-            broken(Rule::CompressedBit, format!("RSV1 on a {} frame", header.opcode.name()));
-        }
-    }
-
-    fn check_order(&self, header: &Header, broken: &mut dyn FnMut(Rule, String)) {
-        match (header.opcode, &self.message) {
-            (Opcode::CONTINUATION, None) if !self.may_be_inside_message => {
-                broken(
-                    Rule::ContinuationUnexpected,
-                    "a continuation frame outside a message".to_owned(),
-                );
-            }
-            (Opcode::TEXT | Opcode::BINARY, Some(_)) => {
-                broken(
-                    Rule::ContinuationMissing,
-                    format!("a {} frame before the last message has ended", header.opcode.name()),
-                );
-            }
-            _ => {}
-        }
-    }
-}
-
-fn report_invalid_text(message: &Message<'_>, ctx: &mut Context<'_>) {
-    if message.is_invalid_text() {
-        let detail = "a text message is not UTF-8".to_owned();
-        (ctx.out)(Item::Violation(Rule::InvalidUtf8, detail));
-    }
-}
-
-fn check_control(header: &Header, broken: &mut dyn FnMut(Rule, String)) {
-    let opcode = header.opcode.name();
-    if !header.fin {
-        broken(Rule::ControlFragmented, format!("a {opcode} frame without FIN"));
-    }
-    if header.len > MAX_CONTROL_LEN {
-        broken(Rule::ControlTooLong, format!("a {opcode} frame of {} bytes", header.len));
-    }
-}
-
-fn check_close(payload: &[u8], ctx: &mut Context<'_>) {
-    let mut broken = |rule, detail: String| (ctx.out)(Item::Violation(rule, detail));
-    let Some(Close { code, reason }) = Close::parse(payload) else {
-        return broken(Rule::CloseLength, "a close frame with one byte of payload".to_owned());
-    };
-    if let Some(code) = code.filter(|&code| !close::is_valid_on_wire(code)) {
-        broken(Rule::CloseCode, format!("close code {code}"));
-    }
-    if std::str::from_utf8(reason).is_err() {
-        broken(Rule::InvalidUtf8, "the close reason is not UTF-8".to_owned());
     }
 }
 
