@@ -140,7 +140,7 @@ unsafe fn write_header(
         (*header).flags = tcp.flags;
         (*header).options_len = part.options_len as u8;
         (*header).more = u8::from(part.more);
-        // One by one: an array at once is a call of memset, and that needs CAP_PERFMON.
+        // One by one: of an array at once LLVM makes a call of memset.
         (*header).reserved[0] = 0;
         (*header).reserved[1] = 0;
         (*header).reserved[2] = 0;

@@ -4,10 +4,11 @@ use std::fs;
 
 use anyhow::{Result, bail};
 
-/// A capability and its number (`include/uapi/linux/capability.h`).
-const CAP_NET_ADMIN: (&str, u32) = ("CAP_NET_ADMIN", 12);
+/// The capabilities wanted, and their numbers (`include/uapi/linux/capability.h`): to load the
+/// program, to let it compute addresses in maps and records, to attach it.
+const WANTED: [(&str, u32); 3] = [("CAP_BPF", 39), ("CAP_PERFMON", 38), (NET_ADMIN, 12)];
+const NET_ADMIN: &str = "CAP_NET_ADMIN";
 const CAP_SYS_ADMIN: u32 = 21;
-const CAP_BPF: (&str, u32) = ("CAP_BPF", 39);
 
 /// Fails with what is missing and what to do.
 pub fn check() -> Result<()> {
@@ -18,7 +19,7 @@ pub fn check() -> Result<()> {
     }
     bail!(
         "no permission to trace: run `sudo tracer ...` (missing {}), or read a capture file with --read",
-        missing.join(" and ")
+        missing.join(", ")
     )
 }
 
@@ -31,15 +32,10 @@ fn effective_capabilities() -> Option<u64> {
 
 fn missing(effective: u64) -> Vec<&'static str> {
     let has = |number: u32| effective >> number & 1 != 0;
-    let mut missing = Vec::new();
-    // capabilities(7): CAP_BPF was split from CAP_SYS_ADMIN, which still serves.
-    if !has(CAP_BPF.1) && !has(CAP_SYS_ADMIN) {
-        missing.push(CAP_BPF.0);
-    }
-    if !has(CAP_NET_ADMIN.1) {
-        missing.push(CAP_NET_ADMIN.0);
-    }
-    missing
+    // capabilities(7): CAP_BPF and CAP_PERFMON were split from CAP_SYS_ADMIN, which still serves.
+    let is_missing =
+        |&(name, number): &(&str, u32)| !has(number) && (name == NET_ADMIN || !has(CAP_SYS_ADMIN));
+    WANTED.into_iter().filter(is_missing).map(|(name, _)| name).collect()
 }
 
 #[cfg(test)]
@@ -48,9 +44,10 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named() {
-        assert_eq!(missing(0), ["CAP_BPF", "CAP_NET_ADMIN"]);
-        assert_eq!(missing(1 << 12), ["CAP_BPF"]);
+        assert_eq!(missing(0), ["CAP_BPF", "CAP_PERFMON", "CAP_NET_ADMIN"]);
+        assert_eq!(missing(1 << 12), ["CAP_BPF", "CAP_PERFMON"]);
+        assert_eq!(missing(1 << 12 | 1 << 39), ["CAP_PERFMON"]);
         assert_eq!(missing(1 << 12 | 1 << 21), [""; 0]);
-        assert_eq!(missing(1 << 12 | 1 << 39), [""; 0]);
+        assert_eq!(missing(1 << 12 | 1 << 38 | 1 << 39), [""; 0]);
     }
 }
