@@ -71,6 +71,9 @@ pub enum Body<'a> {
         code_name: &'static str,
         /// The reason; bytes that are not UTF-8 are replaced.
         reason: &'a str,
+        /// `reason` is not all of it.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        truncated: bool,
     },
     /// A rule of RFC 6455 or RFC 7692 is broken.
     WsViolation {

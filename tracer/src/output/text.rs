@@ -132,7 +132,12 @@ impl Line<'_> {
                     self.print(format_args!(" (after {})", Micros(*rtt_us)));
                 }
             }
-            Body::WsClose { code, code_name, reason } => self.close(*code, code_name, reason),
+            Body::WsClose { code, code_name, reason, truncated } => {
+                self.close(*code, code_name, reason);
+                if *truncated {
+                    self.styled(DIM, format_args!(" …"));
+                }
+            }
             Body::WsViolation { rule, reference, detail } => {
                 self.styled(WRONG, format_args!("violation {}", rule.name()));
                 self.print(format_args!(": "));

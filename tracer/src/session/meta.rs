@@ -208,7 +208,8 @@ impl Meta {
         self.ws_close.get_or_insert(code);
         let reason = String::from_utf8_lossy(close.reason);
         let code_name = code.map_or("not captured", close::name);
-        let body = Body::WsClose { code: close.code, code_name, reason: &reason };
+        let truncated = (payload.len() as u64) < len;
+        let body = Body::WsClose { code: close.code, code_name, reason: &reason, truncated };
         self.emit(Some(from), body, tell);
     }
 

@@ -45,6 +45,11 @@ struct HalfOpen {
 }
 
 impl HalfOpen {
+    /// Whether a segment is the SYN-ACK to the SYN, and nothing else.
+    fn is_confirmed_by(&self, end: End, segment: &Segment<'_>) -> bool {
+        end != self.client && segment.has(SYN | ACK) && segment.ack == self.seq.wrapping_add(1)
+    }
+
     /// Whether a segment answers the SYN, or follows it after an answer that was not captured.
     fn is_answered_by(&self, end: End, segment: &Segment<'_>) -> bool {
         let after_syn = self.seq.wrapping_add(1);
@@ -156,7 +161,12 @@ impl Tracker {
         sink: &mut dyn Sink,
     ) {
         let is_live = self.connections.contains(&key);
-        if half_open.is_answered_by(end, segment) {
+        let is_answered = if is_live {
+            half_open.is_confirmed_by(end, segment)
+        } else {
+            half_open.is_answered_by(end, segment)
+        };
+        if is_answered {
             if is_live {
                 self.close(&key, Ending { how: How::Replaced, by: None }, segment.time, sink);
             }
@@ -185,9 +195,8 @@ impl Tracker {
         self.closed.pop(&key);
         let mut numbering = self.number(&key, segment.source, segment.destination);
         numbering.learn(Sender::Client, segment);
-        if segment.payload_len > 0 {
+        if segment.payload_len > 0 && !self.connections.contains(&key) {
             // Fast Open: the SYN has data.
-            self.close(&key, Ending { how: How::Replaced, by: None }, segment.time, sink);
             self.half_open.pop(&key);
             self.open(key, numbering, Joined::Handshake, segment.time, sink);
             return self.follow(&key, end, segment, sink);

@@ -103,12 +103,15 @@ fn fast_open_has_data_on_the_syn() {
 
 #[test]
 fn a_forged_syn_ends_nothing() {
-    let mut wire = Wire::upgraded();
-    let seq = wire.seq(Client).wrapping_add(1_000_000);
-    wire.seen(Client, seq, 2, &[], 0);
-    wire.data(Server, &plain(0x81, b"still"));
-    wire.data(Client, &masked(0x81, b"here"));
-    assert_eq!(wire.told(), ["ws.message server still", "ws.message client here"]);
+    // Far away, a little before the next byte, and with data.
+    for (distance, data) in [(1_000_000, &b""[..]), (1u32.wrapping_neg(), b""), (5, b"data")] {
+        let mut wire = Wire::upgraded();
+        let seq = wire.seq(Client).wrapping_add(distance);
+        wire.seen(Client, seq, 2, data, data.len());
+        wire.data(Server, &plain(0x81, b"still"));
+        wire.data(Client, &masked(0x81, b"here"));
+        assert_eq!(wire.told(), ["ws.message server still", "ws.message client here"]);
+    }
 }
 
 #[test]

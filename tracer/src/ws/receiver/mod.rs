@@ -222,11 +222,9 @@ impl Receiver {
         self.control.clear();
         self.is_control_cut = false;
         if let Some(mut message) = self.message.take() {
-            let unfinished = !left.is_some_and(|(fin, _)| fin);
             message.miss(left.map_or(0, |(_, left)| left));
-            let message = message.cut();
-            check::report_invalid_text(&message, ctx);
-            (ctx.out)(Item::Message(&Message { unfinished, ..message }));
+            let is_last_frame = left.is_some_and(|(fin, _)| fin);
+            tell_cut(&mut message, !is_last_frame, ctx);
         }
         self.lose_context(ctx);
     }
@@ -298,6 +296,9 @@ impl Receiver {
                 && self.may_compress()
                 && header.opcode != Opcode::CONTINUATION;
             self.release_inflater(ctx);
+            if let Some(mut superseded) = self.message.take() {
+                tell_cut(&mut superseded, true, ctx);
+            }
             self.message = Some(self.begin_message(header.opcode, compressed, ctx));
         }
         self.may_be_inside_message = false;
@@ -462,6 +463,14 @@ impl Receiver {
         }
         (ctx.out)(Item::Control(header.opcode, payload, header.len));
     }
+}
+
+/// Tells of a message that ends before its last frame does; `unfinished`: there may have been more
+/// frames.
+fn tell_cut(message: &mut Builder, unfinished: bool, ctx: &mut Context<'_>) {
+    let message = Message { unfinished, ..message.cut() };
+    check::report_invalid_text(&message, ctx);
+    (ctx.out)(Item::Message(&message));
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ pub(crate) fn cases() -> Vec<Case> {
     cases.push(stray_after_message());
     let stray = rest("fragment1");
     let rules = [ContinuationUnexpected, ContinuationMissing];
-    cases.push(twice("5.16", &rules, stray.clone().unfinished(), &[]));
+    cases.push(twice("5.16", &rules, stray.clone().unfinished(), &[strayed("fragment1")]));
     cases.push(twice("5.17", &rules[..1], stray, &[strayed("fragment1")]));
     cases.push(text_instead_of_continuation());
     cases.push(five_fragments("5.19", Chops::Together));
@@ -34,8 +34,8 @@ pub(crate) fn cases() -> Vec<Case> {
     cases
 }
 
-/// What is shown of a fragment without a message, once it ends: that it was there. Of what never
-/// ends, because a new message takes its place, only the broken rule tells.
+/// What is shown of a fragment without a message, once it ends or a new message takes its place:
+/// that it was there.
 fn strayed(payload: &str) -> Item {
     not_whole("continuation", payload.len() as u64)
 }
@@ -78,7 +78,7 @@ fn stray(n: u32, chops: Chops) -> Case {
 fn unfinished_stray(n: u32, chops: Chops) -> Case {
     Case::new(format!("5.{n}"))
         .plays(chops, &[rest(STRAY).unfinished(), text(HELLO)])
-        .saying([text(HELLO).item()])
+        .saying([strayed(STRAY), text(HELLO).item()])
         .failed(1002, &[ContinuationUnexpected, ContinuationMissing])
 }
 
@@ -92,7 +92,7 @@ fn stray_after_message() -> Case {
     ];
     Case::new("5.15")
         .plays(Chops::Together, &frames)
-        .saying([whole.item(), text("fragment4").item()])
+        .saying([whole.item(), strayed("fragment3"), text("fragment4").item()])
         .answered(&[whole])
         .failed(1002, &[ContinuationUnexpected, ContinuationMissing])
 }
@@ -111,7 +111,7 @@ fn twice(id: &str, rules: &[Rule], stray: Frame, shown: &[Item]) -> Case {
 fn text_instead_of_continuation() -> Case {
     Case::new("5.18")
         .plays(Chops::Together, &[text("fragment1").unfinished(), text("fragment2")])
-        .saying([text("fragment2").item()])
+        .saying([not_whole("text", 9), text("fragment2").item()])
         .failed(1002, &[ContinuationMissing])
 }
 
