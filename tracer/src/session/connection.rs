@@ -12,15 +12,15 @@ use crate::{
     event::{Body, How, Joined, TcpClose, Traffic},
     segment::{Nanos, SECOND, Segment},
     tcp::{
-        assembler::{Assembler, Piece},
+        assembler::{Assembler, MAX_DISTANCE, Piece},
         seq,
     },
     ws::receiver::Sender,
 };
 
-/// An RST or FIN further away is not this connection's. Exactly in place is what a receiver obeys
-/// (RFC 9293 section 3.10.7.4); that much may have been missed.
-const MAX_MISSED: i32 = 1 << 20;
+/// How far ahead an RST or FIN may be. A receiver obeys it exactly in place (RFC 9293 section
+/// 3.10.7.4), but what is before it may have been missed.
+const MAX_MISSED: i32 = MAX_DISTANCE.cast_signed();
 /// The interface that shows a direction may change after so long a silence on the one before.
 const OWNER_SILENCE: Nanos = SECOND;
 

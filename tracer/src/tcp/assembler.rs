@@ -13,7 +13,7 @@ use super::{recent::Recent, seq};
 
 /// Further away than any window in use, a segment is not this stream's: a forged one, or the reader
 /// has missed so much that it lost its place.
-const MAX_DISTANCE: u64 = 16 << 20;
+pub const MAX_DISTANCE: u32 = 16 << 20;
 /// So many such segments in a row, and the stream is taken up where they are.
 const STRAY_SEGMENTS: u8 = 8;
 /// What a waiting chunk costs beyond its bytes.
@@ -106,11 +106,6 @@ impl Assembler {
         self.next
     }
 
-    /// Whether a byte has been seen, or the place of the first is known.
-    pub fn is_anchored(&self) -> bool {
-        self.next_seq.is_some()
-    }
-
     /// Sequence number of the next byte to come.
     pub fn next_seq(&self) -> Option<u32> {
         self.next_seq
@@ -176,7 +171,7 @@ impl Assembler {
     /// Whether a segment is too far away; counts them.
     fn is_stray(&mut self, seq: u32) -> bool {
         let distance = self.offset_of(seq) - self.next.cast_signed();
-        let is_stray = distance.unsigned_abs() > MAX_DISTANCE;
+        let is_stray = distance.unsigned_abs() > u64::from(MAX_DISTANCE);
         self.strays = if is_stray { self.strays.saturating_add(1) } else { 0 };
         is_stray
     }

@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-/// Wrong locks in one segment that are searched behind; more are hostile, and left to the next.
+/// Wrong locks in one segment that are searched behind; more are hostile, and passed over.
 const MAX_RELOCKS: usize = 8;
 
 impl Streams {
@@ -83,6 +83,10 @@ impl Streams {
             let Some(found) = lock else { break };
             // A wrong lock: look at what it had not used once more.
             lock = self.lock(from, found, env).and_then(|rest| self.search_again(from, &rest));
+        }
+        if let Some(Lock { skipped, bytes }) = lock {
+            let passed_over = skipped + bytes.len() as u64;
+            self.meta.gap(from, passed_over, GapCause::Midstream, &mut env.tell);
         }
         if let Stage::Search(search, _) = &self.stages[from as usize]
             && !self.meta.is_open
