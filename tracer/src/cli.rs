@@ -120,7 +120,7 @@ pub struct LimitArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 7_800)]
     pub idle_timeout: u64,
 
-    /// Compressed messages in progress at a time, at 64 KiB of memory each
+    /// Inflate machines, at 64 KiB of memory each; the one not used for longest changes hands
     #[arg(long, value_name = "N", default_value_t = 256)]
     pub max_inflating: u32,
 }

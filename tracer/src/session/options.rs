@@ -37,7 +37,7 @@ pub struct Limits {
     pub reordering: Nanos,
     /// A connection that was silent for so long is given up.
     pub idle: Nanos,
-    /// Compressed messages in progress at a time.
+    /// Inflate machines, of [`crate::ws::deflate::Inflater::MEMORY`] bytes each, besides `memory`.
     pub inflaters: usize,
 }
 

@@ -1,10 +1,10 @@
 //! permessage-deflate (RFC 7692): compressed message payloads in, plain ones out.
 //!
-//! Between messages a direction keeps only its window, the last bytes of what it inflated: at most
-//! 32 KiB, and only as many as there were. The inflate machine itself is handed to a message as its
-//! dictionary-filled start, so that idle connections hold none. A window is always a true suffix of
-//! the stream; after a loss it is simply empty, and a message that refers to bytes before it fails
-//! to inflate by itself. That is how a direction recovers.
+//! What a direction keeps for sure is its window, the last bytes of what it inflated: at most 32 KiB,
+//! and only as many as there were. The inflate machine may go to another direction at any time; a
+//! new one gets the window as its dictionary. A window is always a true suffix of the stream; after
+//! a loss it is simply empty, and a message that refers to bytes before it fails to inflate by
+//! itself. That is how a direction recovers.
 
 use flate2::{Decompress, FlushDecompress, Status};
 
@@ -50,6 +50,11 @@ impl Window {
         self.incomplete && !self.side.no_context_takeover
     }
 
+    /// Whether no message may refer to an earlier one.
+    pub fn ends_with_message(&self) -> bool {
+        self.side.no_context_takeover
+    }
+
     /// Bytes of memory that it holds.
     pub fn memory(&self) -> usize {
         self.bytes.capacity()
@@ -82,7 +87,7 @@ impl Window {
     }
 }
 
-/// The inflate machine of one message in progress.
+/// An inflate machine.
 pub struct Inflater {
     raw: Decompress,
     output: Box<[u8; CHUNK]>,
@@ -98,7 +103,7 @@ impl Inflater {
     /// Bytes that one takes: the output chunk, and zlib's state with its window.
     pub const MEMORY: usize = CHUNK + (48 << 10);
 
-    /// Begins a message.
+    /// Loads a window.
     pub fn start(&mut self, window: &Window) -> Result<(), Corrupt> {
         self.raw.reset(false);
         let dictionary = window.dictionary();

@@ -11,7 +11,7 @@ pub enum Undecoded {
     Corrupt,
     /// Compressed, and some of it was not captured.
     Gap,
-    /// Compressed, and too many compressed messages are in progress at once.
+    /// Compressed, and too many others are in progress at once.
     Limit,
     /// Its beginning was not captured, or never sent.
     Midstream,

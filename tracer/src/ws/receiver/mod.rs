@@ -6,10 +6,10 @@ mod check;
 use std::cmp::min;
 
 use super::{
-    deflate::{Inflater, Window},
+    deflate::Window,
     extension::Side,
     frame::{Header, MAX_CONTROL_LEN, MAX_HEADER_LEN, Opcode},
-    inflaters::{Inflaters, Loan},
+    inflaters::{Inflaters, Ticket},
     mask,
     message::{Builder, Message, Undecoded},
     rule::Rule,
@@ -70,7 +70,7 @@ pub enum Compression {
 pub struct Context<'c> {
     /// Payload bytes to show of a message.
     pub payload_limit: usize,
-    /// The inflate machines of the messages in progress.
+    /// The inflate machines of all directions.
     pub inflaters: &'c mut Inflaters,
     /// Room to unmask in.
     pub scratch: &'c mut Vec<u8>,
@@ -110,7 +110,7 @@ pub struct Receiver {
     is_control_cut: bool,
     window: Option<Window>,
     compression: Compression,
-    inflater: Option<Loan>,
+    inflater: Option<Ticket>,
     closed: bool,
     /// A continuation may go on with a message that began before anything was seen.
     may_be_inside_message: bool,
@@ -168,7 +168,6 @@ impl Receiver {
         self.control.capacity()
             + self.window.as_ref().map_or(0, Window::memory)
             + self.message.as_ref().map_or(0, Builder::memory)
-            + self.inflater.as_ref().map_or(0, |_| Inflater::MEMORY)
     }
 
     /// Takes the next bytes of the stream.
@@ -237,8 +236,8 @@ impl Receiver {
     }
 
     fn release_inflater(&mut self, ctx: &mut Context<'_>) {
-        if let Some(loan) = self.inflater.take() {
-            ctx.inflaters.give_back(loan);
+        if let Some(ticket) = self.inflater.take() {
+            ctx.inflaters.give_back(&ticket);
         }
     }
 
@@ -295,9 +294,9 @@ impl Receiver {
             let compressed = header.rsv & Header::RSV1 != 0
                 && self.may_compress()
                 && header.opcode != Opcode::CONTINUATION;
-            self.release_inflater(ctx);
             if let Some(mut superseded) = self.message.take() {
                 tell_cut(&mut superseded, true, ctx);
+                self.release_inflater(ctx);
             }
             self.message = Some(self.begin_message(header.opcode, compressed, ctx));
         }
@@ -315,17 +314,12 @@ impl Receiver {
     ) -> Builder {
         let mut message = Builder::new(opcode, compressed);
         if compressed && let Some(window) = &mut self.window {
-            match ctx.inflaters.take() {
-                Some(mut loan) => {
-                    if loan.inflater().start(window).is_err() {
-                        window.lose();
-                    }
-                    self.inflater = Some(loan);
-                }
-                None => {
-                    message.give_up(Undecoded::Limit);
-                    window.lose();
-                }
+            // The one that inflated the last message has its window still.
+            let kept = self.inflater.take().filter(|kept| ctx.inflaters.get(kept).is_some());
+            self.inflater = kept.or_else(|| start_inflater(window, ctx.inflaters));
+            if self.inflater.is_none() {
+                message.give_up(Undecoded::Limit);
+                window.lose();
             }
         }
         message
@@ -410,17 +404,18 @@ impl Receiver {
             check::report_invalid_text(&message, ctx);
             (ctx.out)(Item::Message(&message));
         }
-        self.release_inflater(ctx);
+        if self.window.as_ref().is_some_and(Window::ends_with_message) {
+            self.release_inflater(ctx);
+        }
     }
 
     /// Inflates a piece of the message, the last one where `fin` is set.
     fn inflate(&mut self, compressed: &[u8], fin: bool, ctx: &mut Context<'_>) {
-        let (Some(message), Some(window), Some(inflater)) =
-            (&mut self.message, &mut self.window, &mut self.inflater)
-        else {
-            return;
+        let (Some(message), Some(window)) = (&mut self.message, &mut self.window) else { return };
+        let Some(inflater) = self.inflater.as_ref().and_then(|ours| ctx.inflaters.get(ours)) else {
+            message.give_up(Undecoded::Limit);
+            return self.lose_context(ctx);
         };
-        let inflater = inflater.inflater();
         let limit = ctx.payload_limit;
         let mut push = |plain: &[u8]| message.push(plain, limit);
         let mut result = inflater.feed(window, compressed, &mut push);
@@ -463,6 +458,15 @@ impl Receiver {
         }
         (ctx.out)(Item::Control(header.opcode, payload, header.len));
     }
+}
+
+/// Gets a machine and loads the window into it.
+fn start_inflater(window: &mut Window, inflaters: &mut Inflaters) -> Option<Ticket> {
+    let (ticket, inflater) = inflaters.take()?;
+    if inflater.start(window).is_err() {
+        window.lose();
+    }
+    Some(ticket)
 }
 
 /// Tells of a message that ends before its last frame does; `unfinished`: there may have been more

@@ -230,6 +230,34 @@ fn a_compressed_stream_joined_late_says_what_it_cannot_inflate_and_recovers() {
 }
 
 #[test]
+fn another_machine_goes_on_where_the_last_one_was() {
+    for between in [0, 1] {
+        let mut run = Run::new(Sender::Client, DEFLATE);
+        run.inflaters = Inflaters::new(1);
+        run.data(&masked(0xc1, HELLO)).unwrap();
+        for _ in 0..between {
+            run.inflaters.take().unwrap();
+        }
+        run.data(&masked(0xc1, HELLO_AGAIN)).unwrap();
+        assert_eq!(run.found, ["text 5 \"Hello\" 1f"; 2], "{between} in between");
+    }
+}
+
+#[test]
+fn a_message_whose_machine_went_to_another_says_so() {
+    let mut run = Run::new(Sender::Client, DEFLATE);
+    run.inflaters = Inflaters::new(1);
+    let hello = masked(0xc1, HELLO);
+    run.data(&hello[..8]).unwrap();
+    run.inflaters.take().unwrap();
+    run.data(&hello[8..]).unwrap();
+    run.data(&masked(0xc1, HELLO_AGAIN)).unwrap();
+    run.data(&hello).unwrap();
+    let expected = ["text ? limit 1f", "text ? context-lost 1f", "text 5 \"Hello\" 1f"];
+    assert_eq!(run.found, expected);
+}
+
+#[test]
 fn inflate_machines_are_bounded_and_given_back() {
     let mut run = Run::new(Sender::Client, DEFLATE);
     run.inflaters = Inflaters::new(0);
