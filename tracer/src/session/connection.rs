@@ -57,6 +57,8 @@ pub(super) struct Connection {
     directions: [Direction; 2],
     streams: Streams,
     first_fin: Option<Sender>,
+    /// When the SYN was sent, until it is answered.
+    unanswered_since: Option<Nanos>,
     /// The tracker will look whether holes were filled.
     pub(super) is_queued: bool,
     pub(super) last_seen: Nanos,
@@ -69,6 +71,7 @@ impl Connection {
             directions: Default::default(),
             streams: Streams::new(Meta::new(numbering.conn, now), joined),
             first_fin: None,
+            unanswered_since: None,
             is_queued: false,
             last_seen: now,
         }
@@ -111,11 +114,12 @@ impl Connection {
         self.numbering.is_contradicted_by(end, syn)
     }
 
-    /// Learns from the SYN, which was seen before there was a connection.
+    /// Learns from the SYN, before its connection sees it or in its place.
     pub(super) fn learn_syn(&mut self, end: End, syn: &Segment<'_>) {
         let from = self.numbering.sender(end);
         self.directions[from as usize].owner = Some((syn.interface, syn.time));
         self.anchor(from, syn);
+        self.unanswered_since = Some(syn.time);
     }
 
     /// Takes a segment that `end` sent. `None` while the connection goes on.
@@ -133,6 +137,9 @@ impl Connection {
         self.anchor(from, segment);
         if env.tell.options.segments && segment.offset == 0 {
             self.numbering.show(end, segment, env.tell.sink);
+        }
+        if from == Sender::Server {
+            self.opened(segment, env);
         }
         if segment.has(RST) {
             return self.reset(from, segment, env);
@@ -170,6 +177,16 @@ impl Connection {
         self.numbering.learn(from, segment);
         if segment.has(SYN) {
             self.directions[from as usize].assembler.anchor(segment.seq.wrapping_add(1));
+        }
+    }
+
+    /// Tells of the three-way handshake when its second segment is seen.
+    fn opened(&mut self, segment: &Segment<'_>, env: &mut Env<'_>) {
+        if let Some(syn) = self.unanswered_since.take()
+            && segment.has(SYN)
+        {
+            let rtt_us = segment.time.saturating_sub(syn) / 1000;
+            self.streams.meta.emit(None, Body::TcpOpen { rtt_us }, &mut env.tell);
         }
     }
 

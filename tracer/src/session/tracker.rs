@@ -199,6 +199,7 @@ impl Tracker {
             // Fast Open: the SYN has data.
             self.half_open.pop(&key);
             self.open(key, numbering, Joined::Handshake, segment.time, sink);
+            self.learn_syn(&key, end, segment);
             return self.follow(&key, end, segment, sink);
         }
         if self.options.segments {
@@ -232,14 +233,14 @@ impl Tracker {
         self.open(key, numbering, Joined::Handshake, time, sink);
         let syn =
             Segment { seq, interface, time, flags: SYN, payload_len: 0, payload: &[], ..*segment };
-        if let Some(connection) = self.connections.peek_mut(&key) {
-            connection.learn_syn(client, &syn);
-        }
-        if is_answer && segment.has(SYN | ACK) {
-            let rtt_us = segment.time.saturating_sub(time) / 1000;
-            meta::emit(numbering.conn, None, Body::TcpOpen { rtt_us }, segment.time, sink);
-        }
+        self.learn_syn(&key, client, &syn);
         self.follow(&key, end, segment, sink);
+    }
+
+    fn learn_syn(&mut self, key: &FlowKey, client: End, syn: &Segment<'_>) {
+        if let Some(connection) = self.connections.peek_mut(key) {
+            connection.learn_syn(client, syn);
+        }
     }
 
     /// A segment of a connection whose beginning was not seen.
@@ -268,7 +269,8 @@ impl Tracker {
     }
 
     /// Who sent a segment of a connection whose SYN was not seen: the server listens on the traced
-    /// port; where both ports are traced, what is said decides, and the mask bit at last.
+    /// port; where both ports are traced, what is said decides, then the mask bit, and where nothing
+    /// is said, the lower port.
     fn sender_of(&self, segment: &Segment<'_>) -> Sender {
         if segment.has(SYN | ACK) {
             return Sender::Server;
@@ -280,6 +282,10 @@ impl Tracker {
             return if source_traced { Sender::Server } else { Sender::Client };
         }
         let payload = segment.payload;
+        if payload.is_empty() {
+            let is_lower = segment.source.port < segment.destination.port;
+            return if is_lower { Sender::Server } else { Sender::Client };
+        }
         let is_request = begins_like_http(Kind::Request, payload) == Some(true);
         let is_response = begins_like_http(Kind::Response, payload) == Some(true);
         let is_masked = payload.get(1).is_some_and(|second| second & 0x80 != 0);

@@ -156,7 +156,12 @@ impl Assembler {
         let (old, new) = span.split(ahead.min(0).unsigned_abs());
         let start = self.next + ahead.max(0).unsigned_abs();
         let mut outcome = Outcome { repeated: old.data.len(), conflict: false };
-        if let Some(offset) = self.next.checked_add_signed(ahead).filter(|_| !old.data.is_empty()) {
+        // A keep-alive may repeat the last byte with any content (RFC 9293 section 3.8.4).
+        let is_keep_alive = ahead == -1 && old.data.len() == 1 && new.len() == 0;
+        if let Some(offset) = self.next.checked_add_signed(ahead)
+            && !old.data.is_empty()
+            && !is_keep_alive
+        {
             outcome.conflict = self.recent.contradicts(offset, old.data);
         }
         if start == self.next && self.waiting.is_empty() {
@@ -357,6 +362,14 @@ mod tests {
         let (out, assembler) = run(7, &[(0, "ab"), (1, "X"), (1, "")]);
         assert_eq!(out, "ab");
         assert_eq!(assembler.position(), 2);
+    }
+
+    #[test]
+    fn a_keep_alive_contradicts_nothing() {
+        let (mut assembler, mut out) = (Assembler::default(), Out::default());
+        assembler.anchor(0);
+        feed(&mut assembler, &mut out, 0, "a");
+        assert!(!feed(&mut assembler, &mut out, 0, "\0").conflict);
     }
 
     #[test]

@@ -98,7 +98,7 @@ fn fast_open_has_data_on_the_syn() {
     let mut wire = Wire::new();
     wire.send(Client, 2, REQUEST);
     wire.send(Server, 0x12, &[]);
-    assert_eq!(wire.told()[0], "http.request client /chat");
+    assert_eq!(wire.told(), ["http.request client /chat", "tcp.open"]);
 }
 
 #[test]

@@ -1,5 +1,26 @@
 use super::wire::{Client, REQUEST, RESPONSE, Server, Wire, options};
-use crate::ws::test_frames::{masked, plain};
+use crate::{
+    session::Options,
+    ws::test_frames::{masked, plain},
+};
+
+#[test]
+fn where_both_ports_are_traced_what_is_said_tells_who_is_the_server() {
+    let told = |from, flags, payload: &[u8]| {
+        let mut options = Options { segments: true, ..options() };
+        options.ports.insert(60653);
+        let mut wire = Wire::with(options);
+        wire.send(from, flags, payload);
+        wire.events()[0]["server"].as_str().unwrap().ends_with(":7272")
+    };
+    assert!(told(Client, 0x10, REQUEST) && told(Server, 0x10, RESPONSE));
+    assert!(told(Client, 0x10, &masked(0x81, b"a")) && told(Server, 0x10, &plain(0x81, b"a")));
+    assert!(told(Server, 0x12, b""), "who answers a SYN is the server");
+    assert!(
+        told(Client, 0x10, b"") && told(Server, 0x10, b""),
+        "where nothing is said, the lower port"
+    );
+}
 
 #[test]
 fn a_connection_joined_midstream_decodes_from_its_first_frame() {
