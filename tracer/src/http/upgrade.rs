@@ -102,8 +102,10 @@ impl Request {
 /// Reads a response with status 101; `request` is `None` where that was not seen.
 pub fn agree(request: Option<&Request>, headers: &Headers) -> (Agreement, Violations) {
     let mut broken = Violations::new();
-    if !headers.has_token("Connection", "Upgrade") {
-        broken.push((Rule::HandshakeHeader, "the response has no Connection: Upgrade".to_owned()));
+    for (name, token) in [("Upgrade", "websocket"), ("Connection", "Upgrade")] {
+        if !headers.has_token(name, token) {
+            broken.push((Rule::HandshakeHeader, format!("the response has no {name}: {token}")));
+        }
     }
     let accept_valid = check_accept(request, headers, &mut broken);
     let subprotocol = headers.first("Sec-WebSocket-Protocol").map(|name| name.trim().to_owned());
@@ -172,7 +174,7 @@ mod tests {
 
     fn response(request: &[(&str, &str)], lines: &[(&str, &str)]) -> (Agreement, Vec<Rule>) {
         let request = Request::new("/", &headers(request));
-        let lines = [&[("connection", "upgrade")], lines].concat();
+        let lines = [&[("connection", "upgrade"), ("UPGRADE", "WebSocket")], lines].concat();
         let (agreement, broken) = agree(Some(&request), &headers(&lines));
         (agreement, broken.into_iter().map(|(rule, _)| rule).collect())
     }
@@ -221,6 +223,17 @@ mod tests {
     }
 
     #[test]
+    fn each_header_of_the_response() {
+        let lines = [("Upgrade", "websocket"), ("Connection", "Upgrade")];
+        for missing in 0..2 {
+            let (_, broken) = agree(None, &headers(&[lines[1 - missing], ACCEPT]));
+            assert_eq!(broken.len(), 1);
+            assert_eq!(broken[0].0, Rule::HandshakeHeader);
+            assert!(broken[0].1.contains(lines[missing].0), "{}", broken[0].1);
+        }
+    }
+
+    #[test]
     fn the_choice_must_have_been_offered() {
         let offer = [&GOOD[..], &[("Sec-WebSocket-Protocol", "chat, chat.v2")]].concat();
         let chosen = [ACCEPT, ("Sec-WebSocket-Protocol", "chat.v2")];
@@ -235,8 +248,12 @@ mod tests {
 
     #[test]
     fn a_response_alone_is_taken_as_it_is() {
-        let lines =
-            [("Connection", "Upgrade"), ACCEPT, ("Sec-WebSocket-Extensions", "permessage-deflate")];
+        let lines = [
+            ("Upgrade", "websocket"),
+            ("Connection", "Upgrade"),
+            ACCEPT,
+            ("Sec-WebSocket-Extensions", "permessage-deflate"),
+        ];
         let (agreement, broken) = agree(None, &headers(&lines));
         assert_eq!((agreement.accept_valid, broken), (None, vec![]));
         assert!(agreement.deflate.is_some());

@@ -176,6 +176,25 @@ fn a_priority_tag_and_two_stacked_tags_are_looked_past() {
 }
 
 #[test]
+fn fragments_are_counted_and_not_decoded() {
+    let namespace = Namespace::new();
+    let mut device = Device::new(&namespace, Kind::Tap);
+    let tracer = Tracer::start(&namespace, &["--port", "7272"]);
+    let (packets, said) = ipv4();
+    for packet in &packets {
+        let mut fragment = packet.clone();
+        // One unit of 8 bytes into the datagram (RFC 791 section 3.1): what follows is no TCP header.
+        fragment[6..8].copy_from_slice(&1_u16.to_be_bytes());
+        device.inject(&ethernet(&[], &fragment));
+        device.inject(&ethernet(&[], packet));
+    }
+    let events = tracer.interrupt().events();
+    assert_same(&said, &conversations(&events));
+    let stats = events.last().expect("the last event is of the end");
+    assert_eq!(stats.number("fragments"), Some(packets.len() as u64));
+}
+
+#[test]
 fn ipv4_options_are_looked_past() {
     is_understood(Kind::Tap, ipv4(), |packet| ethernet(&[], &with_ip_options(packet)));
 }

@@ -48,6 +48,23 @@ fn the_fields_of_the_events() {
 }
 
 #[test]
+fn a_pong_may_answer_only_the_latest_ping_or_none() {
+    let mut wire = Wire::upgraded();
+    wire.data(Client, &masked(0x8a, b"unasked"));
+    wire.data(Server, &plain(0x89, b"first"));
+    wire.data(Server, &plain(0x89, b"second"));
+    wire.now += 7_000_000;
+    wire.data(Client, &masked(0x8a, b"second"));
+    wire.data(Client, &masked(0x8a, b"second"));
+    let events = wire.events();
+    let rtts: Vec<_> = events.iter().filter(|event| event["event"] == "ws.pong").collect();
+    assert_eq!(rtts[0].get("rtt_us"), None);
+    assert_eq!(rtts[1]["rtt_us"], 7001);
+    assert_eq!(rtts[2].get("rtt_us"), None, "a ping is answered once");
+    assert!(events.iter().all(|event| event["event"] != "ws.violation"));
+}
+
+#[test]
 fn frames_may_follow_the_101_in_its_segment() {
     let mut wire = Wire::new();
     wire.connect();

@@ -244,6 +244,16 @@ fn another_machine_goes_on_where_the_last_one_was() {
 }
 
 #[test]
+fn a_message_that_is_not_shown_is_inflated_all_the_same() {
+    let mut run = Run::new(Sender::Client, DEFLATE);
+    run.limit = 0;
+    run.data(&masked(0xc1, HELLO)).unwrap();
+    run.limit = 100;
+    run.data(&masked(0xc1, HELLO_AGAIN)).unwrap();
+    assert_eq!(run.found, ["text 5 \"\" 1f truncated", "text 5 \"Hello\" 1f"]);
+}
+
+#[test]
 fn a_message_whose_machine_went_to_another_says_so() {
     let mut run = Run::new(Sender::Client, DEFLATE);
     run.inflaters = Inflaters::new(1);

@@ -1,0 +1,48 @@
+//! What the documents say of the tests is true.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+/// The functions in all Rust sources below a folder.
+fn functions(folder: &Path, found: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            functions(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let source = fs::read_to_string(&path).unwrap();
+            let name = |rest: &str| rest.split('(').next().unwrap_or_default().to_owned();
+            found.extend(source.split("\n    fn ").chain(source.split("\nfn ")).map(name));
+        }
+    }
+}
+
+/// What stands in backquotes in the last column of a document's tables headed `tests`.
+fn named_tests(document: &str) -> Vec<&str> {
+    let mut is_table_of_tests = false;
+    let mut named = Vec::new();
+    for line in document.lines() {
+        let last = line.strip_suffix(" |").and_then(|line| line.rsplit("| ").next());
+        is_table_of_tests = last.is_some_and(|last| is_table_of_tests || last == "tests");
+        named.extend(
+            last.filter(|_| is_table_of_tests)
+                .iter()
+                .flat_map(|last| last.split('`').skip(1).step_by(2)),
+        );
+    }
+    named
+}
+
+#[test]
+fn every_test_that_the_tables_name_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = BTreeSet::new();
+    for folder in ["src", "tests", "../tracer-common/src"] {
+        functions(&root.join(folder), &mut found);
+    }
+    let document = fs::read_to_string(root.join("../docs/decoding.md")).unwrap();
+    let named = named_tests(&document);
+    assert!(named.len() > 100, "the tables of docs/decoding.md were not understood: {named:?}");
+    let is_there = |name: &str| found.contains(name) || root.join(name).is_dir();
+    let missing: Vec<_> = named.into_iter().filter(|name| !is_there(name)).collect();
+    assert_eq!(missing, [""; 0], "docs/decoding.md names tests that do not exist");
+}
