@@ -214,6 +214,7 @@ impl<'a> Wire<'a> {
             offset: 0,
             payload: &[],
             more: false,
+            left_out: 0,
         }
     }
 

@@ -21,14 +21,28 @@ pub struct Counters {
     pub unparsed: u64,
     /// Fragments after the first: they carry no ports, so nobody knows whose they are.
     pub fragments: u64,
+    /// Matched segments that were left out, because nobody wants to see their flow.
+    pub bypassed: u64,
+    /// Payload bytes of those.
+    pub bypassed_bytes: u64,
 }
 
-const _: () = assert!(size_of::<Counters>() == 7 * 8);
+const _: () = assert!(size_of::<Counters>() == 9 * 8);
 
 impl Counters {
     /// Adds the counters of another CPU.
     pub fn add(&mut self, other: &Self) {
-        let Self { seen, matched, copied, lost, lost_bytes, unparsed, fragments } = other;
+        let Self {
+            seen,
+            matched,
+            copied,
+            lost,
+            lost_bytes,
+            unparsed,
+            fragments,
+            bypassed,
+            bypassed_bytes,
+        } = other;
         self.seen += seen;
         self.matched += matched;
         self.copied += copied;
@@ -36,6 +50,8 @@ impl Counters {
         self.lost_bytes += lost_bytes;
         self.unparsed += unparsed;
         self.fragments += fragments;
+        self.bypassed += bypassed;
+        self.bypassed_bytes += bypassed_bytes;
     }
 }
 
@@ -53,6 +69,8 @@ mod tests {
             lost_bytes: 5,
             unparsed: 6,
             fragments: 7,
+            bypassed: 8,
+            bypassed_bytes: 9,
         };
         let mut sum = one;
         sum.add(&one);
@@ -64,6 +82,8 @@ mod tests {
             lost_bytes: 10,
             unparsed: 12,
             fragments: 14,
+            bypassed: 16,
+            bypassed_bytes: 18,
         };
         assert_eq!(sum, twice);
     }

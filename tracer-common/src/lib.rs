@@ -5,6 +5,7 @@
 #![cfg_attr(not(test), no_std)]
 
 pub mod counters;
+pub mod flow;
 pub mod packet;
 pub mod ports;
 pub mod record;
@@ -16,6 +17,10 @@ mod pod {
 
     // SAFETY: `repr(C)`, only `u64` fields, hence no padding and no invalid bit pattern.
     unsafe impl aya::Pod for crate::counters::Counters {}
+    // SAFETY: `repr(C)`, byte arrays and integers whose sizes add up to the asserted one.
+    unsafe impl aya::Pod for crate::flow::FlowKey {}
+    // SAFETY: `repr(C)`, only `u64` fields.
+    unsafe impl aya::Pod for crate::flow::Bypassed {}
     // SAFETY: `repr(transparent)` over an array of `u64`.
     unsafe impl aya::Pod for crate::ports::PortSet {}
 }

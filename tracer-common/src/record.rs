@@ -45,7 +45,10 @@ pub struct RecordHeader {
     /// 1 when another record of the same segment follows, else 0.
     pub more: u8,
     /// Spells out the padding.
-    pub reserved: [u16; 3],
+    pub reserved: u16,
+    /// Payload bytes of this flow that were left out on request since the record before
+    /// ([`crate::flow::Bypassed`]), this segment's own included.
+    pub left_out: u32,
 }
 
 const _: () = assert!(size_of::<RecordHeader>() == 80);
@@ -93,7 +96,8 @@ impl RecordHeader {
             flags: u16::from_ne_bytes(at(bytes, 70)),
             options_len: bytes[72],
             more: bytes[73],
-            reserved: [0; 3],
+            reserved: 0,
+            left_out: u32::from_ne_bytes(at(bytes, 76)),
         }
     }
 }
@@ -120,6 +124,7 @@ mod tests {
         assert_eq!(offset_of!(RecordHeader, flags), 70);
         assert_eq!(offset_of!(RecordHeader, options_len), 72);
         assert_eq!(offset_of!(RecordHeader, more), 73);
+        assert_eq!(offset_of!(RecordHeader, left_out), 76);
         assert_eq!(offset_of!(Record<128>, data), size_of::<RecordHeader>());
     }
 

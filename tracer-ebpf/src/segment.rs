@@ -11,6 +11,7 @@ use tracer_common::{
 };
 
 use crate::{
+    flows::{self, Wanted},
     maps::{PURE_ACKS, RECORDS, SNAPLEN},
     skb::Skb,
 };
@@ -25,6 +26,8 @@ struct Part {
     options_len: u32,
     /// Whether another part follows.
     more: bool,
+    /// Payload bytes of the flow that were left out until now.
+    left_out: u32,
 }
 
 #[inline(always)]
@@ -34,45 +37,42 @@ pub(crate) fn copy(skb: &Skb, ip: &Ip, tcp: &Tcp, counters: &mut Counters) {
     if tcp.payload_len == 0 && !signals && PURE_ACKS.load() == 0 {
         return;
     }
-    let wanted = tcp.payload_len.min(SNAPLEN.load());
-    let copied = copy_parts(skb, ip, tcp, wanted);
-    if copied == Some(wanted) {
-        counters.copied += 1;
-    } else {
-        counters.lost += 1;
-        counters.lost_bytes += u64::from(wanted - copied.unwrap_or(0));
+    let (wanted, left_out) = match flows::wanted(skb, ip, tcp, counters) {
+        Wanted::Segment => (tcp.payload_len.min(SNAPLEN.load()), 0),
+        Wanted::SignOfLife(left_out) => (0, left_out),
+        Wanted::Nothing => return,
+    };
+    match copy_parts(skb, ip, tcp, wanted, left_out) {
+        Ok(()) => counters.copied += 1,
+        Err(missing) => {
+            counters.lost += 1;
+            counters.lost_bytes += u64::from(missing);
+        }
     }
 }
 
-/// Writes the first `wanted` bytes of payload. Returns how many made it; `None` when not even the
-/// first record did.
+/// Writes the first `wanted` bytes of payload. An error is how many of them did not make it.
 #[inline(always)]
-fn copy_parts(skb: &Skb, ip: &Ip, tcp: &Tcp, wanted: u32) -> Option<u32> {
+fn copy_parts(skb: &Skb, ip: &Ip, tcp: &Tcp, wanted: u32, left_out: u32) -> Result<(), u32> {
     // SAFETY: takes nothing, gives CLOCK_MONOTONIC.
     let time = unsafe { bpf_ktime_get_ns() };
-    let mut copied = None;
+    let mut offset = 0;
+    let mut options_len = tcp.options_len;
     for _ in 0..MAX_RECORDS_PER_SEGMENT {
-        let part = next_part(tcp, copied, wanted);
+        let left = wanted - offset;
+        let captured = left.min(LARGEST_CLASS as u32 - options_len);
+        let more = captured < left;
+        let part = Part { offset, captured, options_len, more, left_out };
         if !put(skb, ip, tcp, &part, time) {
             break;
         }
-        copied = Some(part.offset + part.captured);
-        if !part.more {
-            break;
+        if !more {
+            return Ok(());
         }
+        offset += captured;
+        options_len = 0;
     }
-    copied
-}
-
-#[inline(always)]
-fn next_part(tcp: &Tcp, copied: Option<u32>, wanted: u32) -> Part {
-    let (offset, options_len) = match copied {
-        None => (0, tcp.options_len),
-        Some(copied) => (copied, 0),
-    };
-    let left = wanted - offset;
-    let captured = left.min(LARGEST_CLASS as u32 - options_len);
-    Part { offset, captured, options_len, more: captured < left }
+    Err(wanted - offset)
 }
 
 #[inline(always)]
@@ -140,9 +140,7 @@ unsafe fn write_header(
         (*header).flags = tcp.flags;
         (*header).options_len = part.options_len as u8;
         (*header).more = u8::from(part.more);
-        // One by one: of an array at once LLVM makes a call of memset.
-        (*header).reserved[0] = 0;
-        (*header).reserved[1] = 0;
-        (*header).reserved[2] = 0;
+        (*header).reserved = 0;
+        (*header).left_out = part.left_out;
     }
 }

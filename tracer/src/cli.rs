@@ -87,6 +87,11 @@ pub struct Cli {
     #[arg(long, value_name = "SIZE", conflicts_with = "read")]
     pub ring_size: Option<Size>,
 
+    /// Go on copying connections out of the kernel that are no WebSocket; without this, and without
+    /// --segments, only their ends are
+    #[arg(long, conflicts_with = "read")]
+    pub no_bypass: bool,
+
     /// Bounds of memory and time.
     #[command(flatten)]
     pub limits: LimitArgs,

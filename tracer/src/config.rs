@@ -51,6 +51,8 @@ pub struct Live {
     pub attach: Attach,
     /// Bytes of the ring buffer, where the user said.
     pub ring_size: Option<u32>,
+    /// Leave out in the kernel what was found to be no WebSocket.
+    pub bypass: bool,
 }
 
 /// What the program finds around it.
@@ -81,6 +83,7 @@ impl Config {
             stats_interval,
             attach,
             ring_size,
+            no_bypass,
             limits,
         } = cli;
         let color = match color {
@@ -98,6 +101,8 @@ impl Config {
                 snaplen: snaplen.unwrap_or(u32::MAX),
                 attach,
                 ring_size: ring_size.map(ring_bytes).transpose()?,
+                // Who asks for every segment gets every segment.
+                bypass: !no_bypass && !segments,
             }),
         };
         Ok(Self {

@@ -48,7 +48,7 @@ pub fn run(live: &Live, config: &Config) -> Result<()> {
 async fn trace(live: &Live, config: &Config) -> Result<()> {
     let mut signals = Signals::new()?;
     let mut tracing = Tracing::begin(live, config).await?;
-    let mut consumer = tracing.start_consumer(config)?;
+    let mut consumer = tracing.start_consumer(live, config)?;
     notice(format_args!("{}", tracing.describe(config)));
     let ended = tracing.follow(&mut consumer, &mut signals, live).await;
     // Detach first: what is in the ring by then still comes out.
@@ -147,9 +147,10 @@ impl Tracing {
         Ok(())
     }
 
-    fn start_consumer(&mut self, config: &Config) -> Result<Running> {
+    fn start_consumer(&mut self, live: &Live, config: &Config) -> Result<Running> {
         let records = Records::new(self.classifier.take_records()?, self.ring_size as usize);
         let counters = KernelCounters::new(self.classifier.take_counters()?);
+        let bypass = live.bypass.then(|| self.classifier.take_bypass()).transpose()?;
         let mut pipeline = Pipeline::new(config, Box::new(io::stdout()));
         let uname = rustix::system::uname();
         let listening = Listening {
@@ -164,7 +165,8 @@ impl Tracing {
         let stop = eventfd(0, EventfdFlags::CLOEXEC).context("cannot make an eventfd")?;
         let wake = stop.try_clone()?;
         let (sender, ended) = oneshot::channel();
-        let consumer = Consumer::new(records, counters, pipeline, stop, config.ports.to_string());
+        let ports = config.ports.to_string();
+        let consumer = Consumer::new(records, counters, bypass, pipeline, stop, ports);
         std::thread::Builder::new().name("decode".to_owned()).spawn(move || {
             // Nobody listens any more when the run has lost its patience.
             sender.send(consumer.run()).ok();

@@ -7,7 +7,7 @@ use crate::{
     config::Config,
     event::{Body, Event, SCHEMA_VERSION, Sink, Start, Stats},
     output::{Json, Output, Text, WallClock},
-    segment::{Nanos, Segment},
+    segment::{Interest, Nanos, Segment},
     session::{ConnectionSummary, Tracker},
 };
 
@@ -87,9 +87,9 @@ impl Pipeline {
         self.lines.output.emit(&Event { time, conn: None, from: None, body });
     }
 
-    /// Takes a segment.
-    pub fn segment(&mut self, segment: &Segment<'_>) {
-        self.tracker.segment(segment, &mut self.lines);
+    /// Takes a segment. Says what more of its direction is good for.
+    pub fn segment(&mut self, segment: &Segment<'_>) -> Interest {
+        self.tracker.segment(segment, &mut self.lines)
     }
 
     /// Does what is due at `now`; `counters` gives the capture's.

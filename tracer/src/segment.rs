@@ -74,6 +74,18 @@ pub struct Segment<'a> {
     pub payload: &'a [u8],
     /// Whether another part of the same segment follows.
     pub more: bool,
+    /// Payload bytes of this direction that the capture left out since the last segment it gave, as
+    /// it was told ([`Interest::Nothing`]). This segment's own are among them, and it has none then.
+    pub left_out: u32,
+}
+
+/// What more of a segment's direction is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// It is decoded.
+    Payload,
+    /// Nothing: it is no WebSocket. SYN, FIN and RST still count, and how much there was.
+    Nothing,
 }
 
 impl Segment<'_> {
@@ -91,7 +103,7 @@ impl Segment<'_> {
 
     /// Payload bytes after `payload` that were on the wire but not captured: snapped off.
     pub fn snapped(&self) -> u32 {
-        if self.more {
+        if self.more || self.left_out > 0 {
             return 0;
         }
         let captured = self.offset.saturating_add(self.payload.len() as u32);

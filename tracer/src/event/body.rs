@@ -392,6 +392,10 @@ pub struct Stats {
     pub unparsed: u64,
     /// IP fragments that carry no ports.
     pub fragments: u64,
+    /// Segments that the kernel did not copy, because their connections are no WebSocket.
+    pub bypassed: u64,
+    /// Payload bytes of those.
+    pub bypassed_bytes: u64,
     /// Connections seen.
     pub connections: u64,
     /// Connections now open.

@@ -8,12 +8,12 @@ use rustix::{
 };
 
 use crate::{
-    capture::live::{counters::KernelCounters, ring::Records},
+    capture::live::{bypass::Bypass, counters::KernelCounters, ring::Records},
     event::Stats,
     notice::notice,
     output::WallClock,
     pipeline::Pipeline,
-    segment::{Nanos, SECOND},
+    segment::{Interest, Nanos, SECOND, Segment},
     session::ConnectionSummary,
 };
 
@@ -34,6 +34,8 @@ pub(super) struct Ended {
 pub(super) struct Consumer {
     records: Records,
     counters: KernelCounters,
+    /// Takes the flows that need not be copied, if any are to be left out.
+    bypass: Option<Bypass>,
     pipeline: Pipeline,
     /// Becomes readable when the run is to end.
     stop: OwnedFd,
@@ -53,11 +55,12 @@ impl Consumer {
     pub(super) fn new(
         records: Records,
         counters: KernelCounters,
+        bypass: Option<Bypass>,
         pipeline: Pipeline,
         stop: OwnedFd,
         ports: String,
     ) -> Self {
-        Self { records, counters, pipeline, stop, ports, hint_at: Some(now() + SILENCE) }
+        Self { records, counters, bypass, pipeline, stop, ports, hint_at: Some(now() + SILENCE) }
     }
 
     /// Works until it is stopped, has what was wanted, or cannot write any more.
@@ -78,9 +81,12 @@ impl Consumer {
     /// One turn: what is in the ring, what is due, one write.
     fn drain(&mut self) -> usize {
         set_clock(&mut self.pipeline);
-        let Self { records, counters, pipeline, .. } = self;
+        let Self { records, counters, pipeline, bypass, .. } = self;
         let freed = records.drain(|segment| {
-            pipeline.segment(segment);
+            let interest = pipeline.segment(segment);
+            if interest == Interest::Nothing && !segment.payload.is_empty() {
+                leave_out(bypass, segment);
+            }
             !pipeline.is_done()
         });
         let now = now();
@@ -141,6 +147,14 @@ impl Consumer {
         let Self { counters, pipeline, .. } = self;
         let (stats, connections, written) = pipeline.finish(now(), |stats| counters.fill(stats));
         Ended { stats, connections, written }
+    }
+}
+
+/// Stops the copying of a segment's flow. Where that fails, everything is copied as before.
+fn leave_out(bypass: &mut Option<Bypass>, segment: &Segment<'_>) {
+    if let Some(Err(error)) = bypass.as_mut().map(|bypass| bypass.add(segment)) {
+        notice(format_args!("cannot leave out what is no WebSocket: {error}"));
+        *bypass = None;
     }
 }
 

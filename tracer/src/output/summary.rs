@@ -66,6 +66,11 @@ impl fmt::Display for Count {
 fn write_trouble(to: &mut dyn Write, stats: &Stats) -> io::Result<()> {
     writeln!(to, "{} lost ({} bytes)", Count(stats.lost, "segment"), stats.lost_bytes)?;
     for (count, one, many) in [
+        (
+            stats.bypassed,
+            "segment of other protocols was left in the kernel",
+            "segments of other protocols were left in the kernel",
+        ),
         (stats.gaps, "gap in streams", "gaps in streams"),
         (stats.violations, "violation of RFC 6455 or 7692", "violations of RFC 6455 or 7692"),
         (stats.unparsed, "packet that could not be parsed", "packets that could not be parsed"),

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     event::{Body, How, Joined, TcpClose, Traffic},
-    segment::{Nanos, SECOND, Segment},
+    segment::{Interest, Nanos, SECOND, Segment},
     tcp::{
         assembler::{Assembler, MAX_DISTANCE, Piece},
         seq,
@@ -93,6 +93,11 @@ impl Connection {
         self.streams.meta.started
     }
 
+    /// What more of it is good for.
+    pub(super) fn interest(&self) -> Interest {
+        if self.streams.are_ignored() { Interest::Nothing } else { Interest::Payload }
+    }
+
     /// Bytes that it holds beyond its own size.
     pub(super) fn memory(&self) -> usize {
         let waiting = |direction: &Direction| direction.assembler.memory();
@@ -141,6 +146,9 @@ impl Connection {
         if from == Sender::Server {
             self.opened(segment, env);
         }
+        if self.streams.are_ignored() {
+            return self.pass_over(from, segment);
+        }
         if segment.has(RST) {
             return self.reset(from, segment, env);
         }
@@ -153,6 +161,33 @@ impl Connection {
         }
         self.after_change(env);
         self.ending()
+    }
+
+    /// A segment of a connection that is not decoded: its bytes count, and its end. What is in it,
+    /// and before it, the capture may leave out.
+    fn pass_over(&mut self, from: Sender, segment: &Segment<'_>) -> Option<Ending> {
+        let bytes = segment.payload.len() as u64 + u64::from(segment.snapped());
+        self.count_bytes(from, bytes + u64::from(segment.left_out));
+        if segment.more {
+            return None;
+        }
+        if segment.has(RST) {
+            return Some(Ending { how: How::Rst, by: Some(from) });
+        }
+        if segment.has(FIN) {
+            let direction = &mut self.directions[from as usize];
+            direction.fin.get_or_insert(direction.assembler.position());
+            self.first_fin.get_or_insert(from);
+        }
+        self.ending()
+    }
+
+    fn count_bytes(&mut self, from: Sender, bytes: u64) {
+        let traffic = &mut self.streams.meta.traffic;
+        match from {
+            Sender::Client => traffic.client_bytes += bytes,
+            Sender::Server => traffic.server_bytes += bytes,
+        }
     }
 
     /// Whether the direction is another interface's.
@@ -215,11 +250,7 @@ impl Connection {
         if segment.payload.is_empty() && snapped == 0 {
             return;
         }
-        let bytes = segment.payload.len() as u64 + u64::from(snapped);
-        match from {
-            Sender::Client => self.streams.meta.traffic.client_bytes += bytes,
-            Sender::Server => self.streams.meta.traffic.server_bytes += bytes,
-        }
+        self.count_bytes(from, segment.payload.len() as u64 + u64::from(snapped));
         let seq = segment.payload_seq();
         let outcome = self.assemble(from, env, |assembler, out| {
             assembler.segment(seq, segment.payload, snapped, out)

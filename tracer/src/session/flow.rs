@@ -45,6 +45,7 @@ mod tests {
             offset: 0,
             payload: &[],
             more: false,
+            left_out: 0,
         };
         let (there, from) = FlowKey::of(&segment(a, b));
         let (back, to) = FlowKey::of(&segment(b, a));

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     event::{Body, Conn, How, Joined, Sink, Stats, TcpClose, Traffic},
     http::head::{Kind, begins_like_http},
-    segment::{Endpoint, Nanos, SECOND, Segment},
+    segment::{Endpoint, Interest, Nanos, SECOND, Segment},
     ws::{inflaters::Inflaters, receiver::Sender},
 };
 
@@ -130,11 +130,11 @@ impl Tracker {
         }
     }
 
-    /// Takes a segment, in the order of capture.
-    pub fn segment(&mut self, segment: &Segment<'_>, sink: &mut dyn Sink) {
+    /// Takes a segment, in the order of capture. Says what more of its direction is good for.
+    pub fn segment(&mut self, segment: &Segment<'_>, sink: &mut dyn Sink) -> Interest {
         let ports = &self.options.ports;
         if !ports.contains(segment.source.port) && !ports.contains(segment.destination.port) {
-            return;
+            return Interest::Nothing;
         }
         self.segments += u64::from(segment.offset == 0);
         self.bytes += segment.payload.len() as u64;
@@ -144,10 +144,11 @@ impl Tracker {
         } else if let Some(half_open) = self.half_open.pop(&key) {
             self.after_syn(key, end, half_open, segment, sink);
         } else if self.connections.contains(&key) {
-            self.follow(&key, end, segment, sink);
+            return self.follow(&key, end, segment, sink);
         } else {
             self.unknown(key, end, segment, sink);
         }
+        Interest::Payload
     }
 
     /// A segment of a flow with a SYN that was not answered yet. One that does not fit to the SYN
@@ -183,7 +184,8 @@ impl Tracker {
         if let Some(connection) = self.connections.peek(&key)
             && !connection.is_replaced_by(end, segment)
         {
-            return self.follow(&key, end, segment, sink);
+            self.follow(&key, end, segment, sink);
+            return;
         }
         let resent = self
             .half_open
@@ -200,7 +202,8 @@ impl Tracker {
             self.half_open.pop(&key);
             self.open(key, numbering, Joined::Handshake, segment.time, sink);
             self.learn_syn(&key, end, segment);
-            return self.follow(&key, end, segment, sink);
+            self.follow(&key, end, segment, sink);
+            return;
         }
         if self.options.segments {
             numbering.show(end, segment, sink);
@@ -245,6 +248,10 @@ impl Tracker {
 
     /// A segment of a connection whose beginning was not seen.
     fn unknown(&mut self, key: FlowKey, end: End, segment: &Segment<'_>, sink: &mut dyn Sink) {
+        // A flow that was left out, and whose connection was given up since.
+        if segment.left_out > 0 {
+            return;
+        }
         // What trickles in after the end opens nothing.
         let closed = self.closed.peek(&key).filter(|closed| !closed.is_over(segment.time));
         if let Some(closed) = closed {
@@ -318,18 +325,26 @@ impl Tracker {
     }
 
     /// Gives a segment to its connection, and does what follows from it.
-    fn follow(&mut self, key: &FlowKey, end: End, segment: &Segment<'_>, sink: &mut dyn Sink) {
+    fn follow(
+        &mut self,
+        key: &FlowKey,
+        end: End,
+        segment: &Segment<'_>,
+        sink: &mut dyn Sink,
+    ) -> Interest {
         let Self { connections, options, counts, tools, .. } = self;
-        let Some(connection) = connections.get_mut(key) else { return };
+        let Some(connection) = connections.get_mut(key) else { return Interest::Payload };
         let held = connection.memory();
         let tell = Tell { time: segment.time, options, counts, sink };
         let mut env = Env { tell, tools };
         let ending = connection.segment(end, segment, &mut env);
+        let interest = connection.interest();
         self.held = self.held + connection.memory() - held;
         let is_new_hole = connection.hole_since().is_some() && !connection.is_queued;
         connection.is_queued |= is_new_hole;
         if let Some(ending) = ending {
-            return self.close(key, ending, segment.time, sink);
+            self.close(key, ending, segment.time, sink);
+            return interest;
         }
         if is_new_hole {
             let due = segment.time.saturating_add(self.options.limits.reordering);
@@ -338,6 +353,7 @@ impl Tracker {
         if self.held > self.options.limits.memory {
             self.shed(segment.time, sink);
         }
+        interest
     }
 
     /// Ends the connections that hold most, until a quarter of the memory is free again: so the

@@ -15,6 +15,7 @@ mod server;
 mod tracer;
 
 mod attaching;
+mod bypass;
 mod full_speed;
 mod injected;
 mod interfaces;

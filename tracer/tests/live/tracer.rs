@@ -73,6 +73,12 @@ impl Tracer {
         }
     }
 
+    /// Whether its output has a string such as the name of an event; for [`wait_for`].
+    pub(crate) fn has_told(&self, name: &str) -> Option<()> {
+        let output = std::fs::read_to_string(&self.output).expect("the output is there");
+        output.contains(&format!("\"{name}\"")).then_some(())
+    }
+
     /// Stops it as Ctrl-C does.
     pub(crate) fn interrupt(self) -> Finished {
         self.signal(Signal::INT)

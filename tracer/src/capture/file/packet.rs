@@ -60,6 +60,7 @@ impl<'a> RawPacket<'a> {
             offset: 0,
             payload: self.captured(tcp.options_offset + tcp.options_len, tcp.payload_len),
             more: false,
+            left_out: 0,
         })
     }
 

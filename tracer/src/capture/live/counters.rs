@@ -25,11 +25,22 @@ impl KernelCounters {
 
     /// Fills in what only the kernel knows.
     pub fn fill(&self, stats: &mut Stats) {
-        let Counters { seen: _, matched: _, copied: _, lost, lost_bytes, unparsed, fragments } =
-            self.read();
+        let Counters {
+            seen: _,
+            matched: _,
+            copied: _,
+            lost,
+            lost_bytes,
+            unparsed,
+            fragments,
+            bypassed,
+            bypassed_bytes,
+        } = self.read();
         stats.lost = lost;
         stats.lost_bytes = lost_bytes;
         stats.unparsed = unparsed;
         stats.fragments = fragments;
+        stats.bypassed = bypassed;
+        stats.bypassed_bytes = bypassed_bytes;
     }
 }

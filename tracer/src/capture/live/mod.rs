@@ -2,6 +2,7 @@
 //! records out of the ring buffer.
 
 pub mod attach;
+pub mod bypass;
 pub mod counters;
 #[cfg(feature = "ebpf-log")]
 pub mod diagnostics;

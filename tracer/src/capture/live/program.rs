@@ -5,12 +5,12 @@ use std::io;
 use anyhow::{Context as _, Result, anyhow};
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
-    maps::{Array, MapData, MapError, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, MapData, MapError, PerCpuArray, RingBuf},
     programs::{ProgramError, SchedClassifier},
 };
 use tracer_common::{counters::Counters, ports::PortSet};
 
-use super::interface::LinkLayer;
+use super::{bypass::Bypass, interface::LinkLayer};
 
 /// The program, compiled by the build script.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf"));
@@ -74,6 +74,15 @@ impl Classifier {
         Ok(PerCpuArray::try_from(map)?)
     }
 
+    /// The table of flows that need not be copied. Can be taken once.
+    pub fn take_bypass(&mut self) -> Result<Bypass> {
+        let mut take = |name| {
+            self.ebpf.take_map(name).with_context(|| format!("the program has no map {name}"))
+        };
+        let (flows, has_flows) = (take("BYPASSED")?, take("HAS_BYPASSED")?);
+        Ok(Bypass::new(HashMap::try_from(flows)?, Array::try_from(has_flows)?))
+    }
+
     /// The classifier's diagnostics, when they were compiled in.
     #[cfg(feature = "ebpf-log")]
     pub fn logger(&mut self) -> Result<aya_log::EbpfLogger<&'static dyn log::Log>> {
@@ -105,7 +114,8 @@ fn explain_load(error: EbpfError) -> anyhow::Error {
         _ if cause.raw_os_error() == Some(libc_errno::ENOSYS) => {
             "this kernel has no BPF: use Linux 5.8 or later with CONFIG_BPF_SYSCALL".to_owned()
         }
-        _ if cause.kind() == io::ErrorKind::PermissionDenied => {
+        // The verifier's refusals are EACCES, or EINVAL.
+        _ if cause.raw_os_error() == Some(libc_errno::EPERM) => {
             return anyhow!(
                 "the kernel does not allow to load the program ({cause}): run as root, or with \
                  CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, outside of kernel lockdown"
@@ -135,6 +145,8 @@ fn explain_load(error: EbpfError) -> anyhow::Error {
 mod libc_errno {
     /// Function not implemented.
     pub(super) const ENOSYS: i32 = 38;
+    /// Operation not permitted.
+    pub(super) const EPERM: i32 = 1;
 }
 
 /// The system's error at the root.
@@ -164,10 +176,10 @@ mod tests {
 
     #[test]
     fn each_failure_says_what_to_do() {
-        let (eperm, enomem, einval) = (1, 12, 22);
+        let (enomem, einval) = (12, 22);
         assert!(sentence(no_map("PORTS", libc_errno::ENOSYS)).contains("has no BPF:"));
         assert!(sentence(no_map("RECORDS", einval)).contains("no BPF ring buffers"));
-        assert!(sentence(no_map("RECORDS", eperm)).contains("run as root"));
+        assert!(sentence(no_map("RECORDS", libc_errno::EPERM)).contains("run as root"));
         assert!(sentence(no_map("RECORDS", enomem)).contains("--ring-size"));
     }
 }

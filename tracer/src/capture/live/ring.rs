@@ -71,6 +71,7 @@ fn segment_of(record: &[u8]) -> Option<Segment<'_>> {
         options_len: _,
         more,
         reserved: _,
+        left_out,
     } = header;
     Some(Segment {
         time,
@@ -86,5 +87,6 @@ fn segment_of(record: &[u8]) -> Option<Segment<'_>> {
         offset,
         payload,
         more: more != 0,
+        left_out,
     })
 }

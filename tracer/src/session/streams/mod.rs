@@ -84,6 +84,11 @@ impl Streams {
         self.stages.iter().map(Stage::memory).sum::<usize>() + self.exchange.memory()
     }
 
+    /// Whether the connection was found to be no WebSocket, for good.
+    pub(super) fn are_ignored(&self) -> bool {
+        self.stages.iter().all(|stage| matches!(stage, Stage::Ignored))
+    }
+
     /// Takes the next bytes that `from` sent: one segment's, or the rest of one.
     pub(super) fn data(&mut self, from: Sender, mut bytes: &[u8], env: &mut Env<'_>) {
         self.offsets[from as usize] += bytes.len() as u64;

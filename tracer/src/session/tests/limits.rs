@@ -2,6 +2,7 @@ use std::net::SocketAddr;
 
 use super::wire::{Client, REQUEST, RESPONSE, Server, Wire, options};
 use crate::{
+    segment::Interest,
     session::{Limits, Options},
     ws::test_frames::masked,
 };
@@ -109,6 +110,37 @@ fn unfinished_compressed_messages_keep_nobody_from_inflating() {
             wire.rst(Client);
         }
     }
+}
+
+#[test]
+fn what_is_left_out_counts_and_so_does_the_end() {
+    let mut wire = Wire::new();
+    wire.connect();
+    wire.data(Client, b"\x16\x03\x01\x00\x04\x01\x00\x00\x00");
+    assert_eq!(wire.interest, Interest::Nothing);
+    wire.told();
+    wire.lose(Client, &[0; 5000]);
+    wire.left_out = 6000;
+    wire.snapped(Client, &[0; 1000], 0);
+    wire.lose(Server, &[0; 70]);
+    wire.left_out = 70;
+    wire.fin(Server);
+    wire.left_out = 0;
+    wire.fin(Client);
+    let events = wire.events();
+    let traffic = ["client_bytes", "server_bytes"].map(|field| events[0][field].as_u64());
+    assert_eq!((events.len(), traffic), (1, [Some(6009), Some(70)]));
+}
+
+#[test]
+fn a_websocket_is_wanted_and_so_is_http_which_may_become_one() {
+    let mut wire = Wire::upgraded();
+    wire.data(Client, &masked(0x81, b"hello"));
+    assert_eq!(wire.interest, Interest::Payload);
+    let mut wire = Wire::new();
+    wire.connect();
+    wire.data(Client, b"GET /page HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(wire.interest, Interest::Payload);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use tracer_common::{
 use crate::{
     event::Event,
     output::{Format as _, Json, WallClock},
-    segment::{Endpoint, Nanos, Segment},
+    segment::{Endpoint, Interest, Nanos, Segment},
     session::{Limits, Options, Tracker},
 };
 
@@ -35,6 +35,10 @@ pub(super) struct Wire {
     pub(super) now: Nanos,
     pub(super) client: Endpoint,
     pub(super) interface: u32,
+    /// What the capture leaves out before the next segment.
+    pub(super) left_out: u32,
+    /// What the tracker said of the last segment.
+    pub(super) interest: Interest,
     seq: [u32; 2],
     events: Vec<Value>,
 }
@@ -66,6 +70,8 @@ impl Wire {
             now: 1_000_000_000,
             client: endpoint("127.0.0.1:60653"),
             interface: 1,
+            left_out: 0,
+            interest: Interest::Payload,
             // Close to wrapping around.
             seq: [u32::MAX - 300, u32::MAX - 100],
             events: Vec::new(),
@@ -157,9 +163,11 @@ impl Wire {
             offset: 0,
             payload,
             more: false,
+            left_out: self.left_out,
         };
         let events = &mut self.events;
-        self.tracker.segment(&segment, &mut |event: &Event<'_>| events.push(value(event)));
+        self.interest =
+            self.tracker.segment(&segment, &mut |event: &Event<'_>| events.push(value(event)));
     }
 
     /// Lets time pass.

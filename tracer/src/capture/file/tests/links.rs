@@ -46,6 +46,7 @@ fn every_field_of_a_segment() {
         offset: 0,
         payload: b"hello",
         more: false,
+        left_out: 0,
     };
     assert_eq!(packet(1, &bytes).segment(), Ok(expected));
 }
