@@ -215,6 +215,8 @@ impl<'a> Wire<'a> {
             payload: &[],
             more: false,
             left_out: 0,
+            elided: 0,
+            may_begin_frame: false,
         }
     }
 

@@ -6,6 +6,7 @@
 
 pub mod counters;
 pub mod flow;
+pub mod follow;
 pub mod packet;
 pub mod ports;
 pub mod record;
@@ -21,6 +22,8 @@ mod pod {
     unsafe impl aya::Pod for crate::flow::FlowKey {}
     // SAFETY: `repr(C)`, only `u64` fields.
     unsafe impl aya::Pod for crate::flow::Bypassed {}
+    // SAFETY: `repr(C)`, integers and bytes whose sizes add up to the asserted one.
+    unsafe impl aya::Pod for crate::follow::Followed {}
     // SAFETY: `repr(transparent)` over an array of `u64`.
     unsafe impl aya::Pod for crate::ports::PortSet {}
 }

@@ -6,7 +6,9 @@ pub const SMALLEST_CLASS: usize = 128;
 pub const LARGEST_CLASS: usize = 32 * 1024;
 /// Records a single segment may need: the largest super-segment that the kernel builds is 512 KiB
 /// (`GSO_MAX_SIZE`, 8 × 65,536 in `include/linux/netdevice.h` since Linux 6.0).
-pub const MAX_RECORDS_PER_SEGMENT: u32 = 17;
+pub const MAX_RECORDS_PER_SEGMENT: u32 = MAX_FOLLOWED_PIECES + 17;
+/// Records of a segment in which frames are followed; one with more is copied whole from there on.
+pub const MAX_FOLLOWED_PIECES: u32 = 8;
 
 /// What stands before a record's data. The data is the TCP options (`options_len` bytes, only in a
 /// segment's first record), then `captured` bytes of payload; what follows in the record, up to
@@ -44,11 +46,20 @@ pub struct RecordHeader {
     pub options_len: u8,
     /// 1 when another record of the same segment follows, else 0.
     pub more: u8,
-    /// Spells out the padding.
-    pub reserved: u16,
-    /// Payload bytes of this flow that were left out on request since the record before
-    /// ([`crate::flow::Bypassed`]), this segment's own included.
+    /// What else there is to say: [`marks`].
+    pub marks: u16,
+    /// Payload bytes that were left out on request. Of a bypassed flow
+    /// ([`crate::flow::Bypassed`]): since the record before, this segment's own included. Of a
+    /// followed one ([`crate::follow::Followed`]): behind those in this record.
     pub left_out: u32,
+}
+
+/// Bits of [`RecordHeader::marks`].
+pub mod marks {
+    /// The flow is bypassed.
+    pub const BYPASSED: u16 = 1;
+    /// A frame worth following may begin with this segment.
+    pub const MAY_BEGIN_FRAME: u16 = 2;
 }
 
 const _: () = assert!(size_of::<RecordHeader>() == 80);
@@ -96,7 +107,7 @@ impl RecordHeader {
             flags: u16::from_ne_bytes(at(bytes, 70)),
             options_len: bytes[72],
             more: bytes[73],
-            reserved: 0,
+            marks: u16::from_ne_bytes(at(bytes, 74)),
             left_out: u32::from_ne_bytes(at(bytes, 76)),
         }
     }
@@ -124,6 +135,7 @@ mod tests {
         assert_eq!(offset_of!(RecordHeader, flags), 70);
         assert_eq!(offset_of!(RecordHeader, options_len), 72);
         assert_eq!(offset_of!(RecordHeader, more), 73);
+        assert_eq!(offset_of!(RecordHeader, marks), 74);
         assert_eq!(offset_of!(RecordHeader, left_out), 76);
         assert_eq!(offset_of!(Record<128>, data), size_of::<RecordHeader>());
     }
@@ -151,6 +163,7 @@ mod tests {
     #[test]
     fn the_largest_super_segment_fits_into_the_allowed_records() {
         let options_and_payload = 8 * 65_536;
-        assert!(MAX_RECORDS_PER_SEGMENT as usize * LARGEST_CLASS >= options_and_payload);
+        let records = (MAX_RECORDS_PER_SEGMENT - MAX_FOLLOWED_PIECES) as usize;
+        assert!(records * LARGEST_CLASS >= options_and_payload);
     }
 }

@@ -1,6 +1,5 @@
 //! Flows that nobody wants to see: TLS and other protocols on the traced port.
 
-use aya_ebpf::helpers::bpf_ktime_get_ns;
 use tracer_common::{
     counters::Counters,
     flow::FlowKey,
@@ -20,17 +19,22 @@ pub(crate) enum Wanted {
 }
 
 #[inline(always)]
-pub(crate) fn wanted(skb: &Skb, ip: &Ip, tcp: &Tcp, counters: &mut Counters) -> Wanted {
-    if !maps::has_bypassed_flows() {
-        return Wanted::Segment;
-    }
-    let key = FlowKey {
+pub(crate) fn key(skb: &Skb, ip: &Ip, tcp: &Tcp) -> FlowKey {
+    FlowKey {
         source: ip.source,
         destination: ip.destination,
         source_port: tcp.source_port,
         destination_port: tcp.destination_port,
         interface: skb.interface(),
-    };
+    }
+}
+
+#[inline(always)]
+pub(crate) fn wanted(skb: &Skb, ip: &Ip, tcp: &Tcp, counters: &mut Counters, now: u64) -> Wanted {
+    if !maps::has_bypassed_flows() {
+        return Wanted::Segment;
+    }
+    let key = key(skb, ip, tcp);
     let Some(flow) = maps::BYPASSED.get_ptr_mut(key) else { return Wanted::Segment };
     // The same ports may be another connection's now.
     if tcp.flags & flags::SYN != 0 {
@@ -41,8 +45,6 @@ pub(crate) fn wanted(skb: &Skb, ip: &Ip, tcp: &Tcp, counters: &mut Counters) -> 
     let is_last = tcp.flags & (flags::FIN | flags::RST) != 0;
     counters.bypassed += 1;
     counters.bypassed_bytes += u64::from(tcp.payload_len);
-    // SAFETY: takes nothing, gives CLOCK_MONOTONIC.
-    let now = unsafe { bpf_ktime_get_ns() };
     // SAFETY: a value of the map, valid until the program returns.
     let due = unsafe { (*flow).leave_out(tcp.payload_len, now, is_last) };
     match due {

@@ -3,13 +3,14 @@
 //! It reads packets and never writes them, and it always returns `TC_ACT_UNSPEC`: whatever other
 //! programs and filters decide, they decide as if this one were not there.
 //!
-//! `skb` is the packet seen through the kernel's helpers, `segment` the copying, `flows` what need
-//! not be copied; parsing is `tracer_common::packet`, which user space runs and tests too.
+//! `skb` is the packet seen through the kernel's helpers, `segment` the copying, `flows` and
+//! `follow` what need not be copied; parsing is `tracer_common::packet`, which user space runs and tests too.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 #![expect(unsafe_code, reason = "kernel helpers, map values and ring records are raw pointers")]
 
 mod flows;
+mod follow;
 mod maps;
 mod segment;
 mod skb;

@@ -8,6 +8,7 @@ use aya_ebpf::{
 use tracer_common::{
     counters::Counters,
     flow::{Bypassed, FlowKey},
+    follow::Followed,
     ports::PortSet,
 };
 
@@ -31,6 +32,23 @@ pub(crate) static BYPASSED: LruHashMap<FlowKey, Bypassed> = LruHashMap::with_max
 #[map]
 static HAS_BYPASSED: Array<u32> = Array::with_max_entries(1, 0);
 
+/// Directions whose frames are followed; segments of long messages add them, and the ones not seen
+/// for longest go.
+#[map]
+static FOLLOWED: LruHashMap<FlowKey, Followed> = LruHashMap::with_max_entries(16_384, 0);
+
+/// Where user space has seen that a frame begins, by sequence number.
+#[map]
+static CONFIRMED: LruHashMap<FlowKey, u32> = LruHashMap::with_max_entries(16_384, 0);
+
+/// 1 once there is a followed direction: before that, nothing is looked up.
+#[map]
+static HAS_FOLLOWED: Array<u32> = Array::with_max_entries(1, 0);
+
+/// What is shown of a binary message: payload behind that need not be copied. `u32::MAX`: all of it.
+#[unsafe(no_mangle)]
+pub(crate) static SHOWN: Global<u32> = Global::new(u32::MAX);
+
 /// Payload bytes to copy of each segment at most.
 #[unsafe(no_mangle)]
 pub(crate) static SNAPLEN: Global<u32> = Global::new(u32::MAX);
@@ -43,6 +61,36 @@ pub(crate) static PURE_ACKS: Global<u8> = Global::new(0);
 #[inline(always)]
 pub(crate) fn has_bypassed_flows() -> bool {
     HAS_BYPASSED.get(0).is_some_and(|has| *has != 0)
+}
+
+#[inline(always)]
+pub(crate) fn has_followed_flows() -> bool {
+    HAS_FOLLOWED.get(0).is_some_and(|has| *has != 0)
+}
+
+/// Where the frames of a direction are, if they are followed.
+#[inline(always)]
+pub(crate) fn frames(key: &FlowKey) -> Option<&'static mut Followed> {
+    let frames = FOLLOWED.get_ptr_mut(key)?;
+    // SAFETY: a value of the map, valid until the program returns. Segments of one direction on one
+    // interface come one after the other.
+    Some(unsafe { &mut *frames })
+}
+
+/// Follows a direction from a frame that may begin at `origin`, in a segment that ends before `next`.
+#[inline(always)]
+pub(crate) fn follow(key: &FlowKey, origin: u32, next: u32) -> Option<&'static mut Followed> {
+    FOLLOWED.insert(key, Followed::new(origin, next), 0).ok()?;
+    // SAFETY: a map's value; every writer writes the same.
+    unsafe { *HAS_FOLLOWED.get_ptr_mut(0)? = 1 };
+    frames(key)
+}
+
+/// Whether user space has seen a frame begin at `origin`.
+#[inline(always)]
+pub(crate) fn is_confirmed(key: &FlowKey, origin: u32) -> bool {
+    // SAFETY: a value of the map, which its writer replaces as a whole.
+    unsafe { CONFIRMED.get(key) }.is_some_and(|confirmed| *confirmed == origin)
 }
 
 #[inline(always)]

@@ -6,28 +6,35 @@ use core::ptr::addr_of_mut;
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use tracer_common::{
     counters::Counters,
+    follow::{Followed, Piece, Unusual},
     packet::{Ip, Tcp, flags},
-    record::{LARGEST_CLASS, MAX_RECORDS_PER_SEGMENT, Record, RecordHeader},
+    record::{
+        LARGEST_CLASS, MAX_FOLLOWED_PIECES, MAX_RECORDS_PER_SEGMENT, Record, RecordHeader,
+        SMALLEST_CLASS, marks,
+    },
 };
 
 use crate::{
     flows::{self, Wanted},
+    follow,
     maps::{PURE_ACKS, RECORDS, SNAPLEN},
-    skb::Skb,
+    skb::{Skb, forget},
 };
 
 /// A stretch of the segment that goes into one record.
-struct Part {
+pub(crate) struct Part {
     /// Where in the payload it begins.
-    offset: u32,
+    pub(crate) offset: u32,
     /// Its payload bytes.
-    captured: u32,
+    pub(crate) captured: u32,
     /// TCP options before the payload: the first part has them.
-    options_len: u32,
+    pub(crate) options_len: u32,
     /// Whether another part follows.
-    more: bool,
-    /// Payload bytes of the flow that were left out until now.
-    left_out: u32,
+    pub(crate) more: bool,
+    /// See [`RecordHeader::marks`].
+    pub(crate) marks: u16,
+    /// See [`RecordHeader::left_out`].
+    pub(crate) left_out: u32,
 }
 
 #[inline(always)]
@@ -37,12 +44,14 @@ pub(crate) fn copy(skb: &Skb, ip: &Ip, tcp: &Tcp, counters: &mut Counters) {
     if tcp.payload_len == 0 && !signals && PURE_ACKS.load() == 0 {
         return;
     }
-    let (wanted, left_out) = match flows::wanted(skb, ip, tcp, counters) {
-        Wanted::Segment => (tcp.payload_len.min(SNAPLEN.load()), 0),
-        Wanted::SignOfLife(left_out) => (0, left_out),
+    // SAFETY: takes nothing, gives CLOCK_MONOTONIC.
+    let time = unsafe { bpf_ktime_get_ns() };
+    let copied = match flows::wanted(skb, ip, tcp, counters, time) {
         Wanted::Nothing => return,
+        Wanted::SignOfLife(left_out) => sign_of_life(skb, ip, tcp, left_out, time),
+        Wanted::Segment => copy_parts(skb, ip, tcp, time),
     };
-    match copy_parts(skb, ip, tcp, wanted, left_out) {
+    match copied {
         Ok(()) => counters.copied += 1,
         Err(missing) => {
             counters.lost += 1;
@@ -51,32 +60,67 @@ pub(crate) fn copy(skb: &Skb, ip: &Ip, tcp: &Tcp, counters: &mut Counters) {
     }
 }
 
-/// Writes the first `wanted` bytes of payload. An error is how many of them did not make it.
+/// Tells of a bypassed flow.
 #[inline(always)]
-fn copy_parts(skb: &Skb, ip: &Ip, tcp: &Tcp, wanted: u32, left_out: u32) -> Result<(), u32> {
-    // SAFETY: takes nothing, gives CLOCK_MONOTONIC.
-    let time = unsafe { bpf_ktime_get_ns() };
+fn sign_of_life(skb: &Skb, ip: &Ip, tcp: &Tcp, left_out: u32, time: u64) -> Result<(), u32> {
+    let part = Part {
+        offset: 0,
+        captured: 0,
+        options_len: 0,
+        more: false,
+        marks: marks::BYPASSED,
+        left_out,
+    };
+    if put_class::<SMALLEST_CLASS>(skb, ip, tcp, &part, time) { Ok(()) } else { Err(0) }
+}
+
+/// Copies the segment, up to the snap length, and without what a followed flow does not need. An
+/// error is how many payload bytes did not make it.
+#[inline(always)]
+fn copy_parts(skb: &Skb, ip: &Ip, tcp: &Tcp, time: u64) -> Result<(), u32> {
+    let wanted = tcp.payload_len.min(SNAPLEN.load());
+    let (mut frames, marks) = follow::begin(skb, ip, tcp);
     let mut offset = 0;
     let mut options_len = tcp.options_len;
-    for _ in 0..MAX_RECORDS_PER_SEGMENT {
-        let left = wanted - offset;
-        let captured = left.min(LARGEST_CLASS as u32 - options_len);
-        let more = captured < left;
-        let part = Part { offset, captured, options_len, more, left_out };
+    for n in 0..MAX_RECORDS_PER_SEGMENT {
+        let rest = wanted - offset;
+        let room = LARGEST_CLASS as u32 - options_len;
+        let piece = match &mut frames {
+            Some(followed) if n < MAX_FOLLOWED_PIECES => {
+                follow::next_piece(skb, tcp, followed, offset, rest, room)
+            }
+            _ => Err(Unusual),
+        };
+        let Piece { copy: captured, skip: left_out } = piece.unwrap_or_else(|Unusual| {
+            stop(&mut frames);
+            Piece { copy: rest.min(room), skip: 0 }
+        });
+        let more = captured + left_out < rest;
+        let part = Part { offset, captured, options_len, more, marks, left_out };
         if !put(skb, ip, tcp, &part, time) {
             break;
         }
         if !more {
             return Ok(());
         }
-        offset += captured;
+        offset += captured + left_out;
         options_len = 0;
     }
+    stop(&mut frames);
     Err(wanted - offset)
 }
 
+/// Follows the frames no more.
 #[inline(always)]
-fn put(skb: &Skb, ip: &Ip, tcp: &Tcp, part: &Part, time: u64) -> bool {
+fn stop(frames: &mut Option<&mut Followed>) {
+    if let Some(frames) = frames.take() {
+        frames.stop();
+    }
+}
+
+/// Writes one record.
+#[inline(always)]
+pub(crate) fn put(skb: &Skb, ip: &Ip, tcp: &Tcp, part: &Part, time: u64) -> bool {
     match part.options_len + part.captured {
         0..=0x80 => put_class::<0x80>(skb, ip, tcp, part, time),
         0x81..=0x200 => put_class::<0x200>(skb, ip, tcp, part, time),
@@ -93,12 +137,13 @@ fn put_class<const N: usize>(skb: &Skb, ip: &Ip, tcp: &Tcp, part: &Part, time: u
     };
     let record = entry.as_mut_ptr();
     // SAFETY: `record` points to a reserved `Record<N>`.
-    let data = unsafe {
-        write_header(addr_of_mut!((*record).header), skb, ip, tcp, part, time);
-        addr_of_mut!((*record).data)
+    let (data, len) = unsafe {
+        let header = addr_of_mut!((*record).header);
+        write_header(header, skb, ip, tcp, part, time);
+        (addr_of_mut!((*record).data), forget(addr_of_mut!((*header).captured)))
     };
     let skipped = if part.offset == 0 { 0 } else { tcp.options_len + part.offset };
-    if skb.copy(tcp.options_offset + skipped, data, part.options_len + part.captured) {
+    if skb.copy(tcp.options_offset + skipped, data, part.options_len + len) {
         // No flags: the kernel wakes the reader only when it has caught up, and the reader naps
         // between drains, so a flood costs one wake-up a nap.
         entry.submit(0);
@@ -140,7 +185,7 @@ unsafe fn write_header(
         (*header).flags = tcp.flags;
         (*header).options_len = part.options_len as u8;
         (*header).more = u8::from(part.more);
-        (*header).reserved = 0;
+        (*header).marks = part.marks;
         (*header).left_out = part.left_out;
     }
 }

@@ -81,11 +81,24 @@ impl EbpfContext for Skb {
     }
 }
 
+/// The value at `place`, which is in a map or a record, so that the verifier forgets where it came
+/// from. Of what bounds a copy it wants to know every earlier step exactly, and then goes through a
+/// loop once for each way that leads to it.
+///
+/// # Safety
+///
+/// `place` is valid for reads.
+#[inline(always)]
+pub(crate) unsafe fn forget(place: *mut u32) -> u32 {
+    // SAFETY: by the caller.
+    unsafe { place.read_volatile() }
+}
+
 /// `value`, which is below `N`, in a form that says so to the verifier: of a comparison, older
 /// verifiers forget the bound once the value is copied to another register. LLVM, which does not
 /// forget, would drop a mask written in Rust, so it is written in assembly.
 #[inline(always)]
-fn bounded<const N: usize>(value: u32) -> u32 {
+pub(crate) fn bounded<const N: usize>(value: u32) -> u32 {
     #[cfg(target_arch = "bpf")]
     {
         let mut value = u64::from(value);

@@ -53,7 +53,13 @@ pub struct Live {
     pub ring_size: Option<u32>,
     /// Leave out in the kernel what was found to be no WebSocket.
     pub bypass: bool,
+    /// Payload bytes of a binary message behind which the kernel need not copy; `u32::MAX`: none.
+    pub shown: u32,
 }
+
+/// Of messages that are shown as far as this and further, everything is copied: following their
+/// frames in the kernel saves too little.
+const MAX_ELIDING_LIMIT: usize = 32 << 10;
 
 /// What the program finds around it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -93,6 +99,10 @@ impl Config {
         };
         let by_surroundings =
             if surroundings.is_terminal { FormatName::Text } else { FormatName::Json };
+        let elides = read.is_none()
+            && snaplen.is_none()
+            && !segments
+            && payload_limit.0 <= MAX_ELIDING_LIMIT;
         let source = match read {
             Some(path) if path.as_os_str() == "-" => Source::Stdin,
             Some(path) => Source::File(path),
@@ -103,6 +113,7 @@ impl Config {
                 ring_size: ring_size.map(ring_bytes).transpose()?,
                 // Who asks for every segment gets every segment.
                 bypass: !no_bypass && !segments,
+                shown: if elides { payload_limit.0 as u32 } else { u32::MAX },
             }),
         };
         Ok(Self {
@@ -111,6 +122,7 @@ impl Config {
                 ports: port.set(),
                 segments,
                 frames,
+                elides,
                 show_secrets,
                 limits: bounds(&limits, payload_limit),
             },

@@ -6,6 +6,7 @@
 
 mod consumer;
 mod ring_size;
+mod wishes;
 
 use std::{io, time::Duration};
 
@@ -32,6 +33,7 @@ use crate::{
     pipeline::{Listening, Pipeline},
 };
 use consumer::{Consumer, Ended};
+use wishes::Wishes;
 
 /// Signals that come so close together are one.
 const SAME_SIGNAL: Duration = Duration::from_millis(300);
@@ -112,8 +114,12 @@ impl Tracing {
         let ring_size = live
             .ring_size
             .unwrap_or_else(|| ring_size::for_this_machine(config.options.limits.payload));
-        let settings =
-            Settings { ring_size, snaplen: live.snaplen, pure_acks: config.options.segments };
+        let settings = Settings {
+            ring_size,
+            snaplen: live.snaplen,
+            pure_acks: config.options.segments,
+            shown: live.shown,
+        };
         #[cfg_attr(not(feature = "ebpf-log"), expect(unused_mut, reason = "for diagnostics"))]
         let mut classifier = Classifier::load(settings, &config.options.ports)?;
         #[cfg(feature = "ebpf-log")]
@@ -150,7 +156,8 @@ impl Tracing {
     fn start_consumer(&mut self, live: &Live, config: &Config) -> Result<Running> {
         let records = Records::new(self.classifier.take_records()?, self.ring_size as usize);
         let counters = KernelCounters::new(self.classifier.take_counters()?);
-        let bypass = live.bypass.then(|| self.classifier.take_bypass()).transpose()?;
+        let flows = self.classifier.take_flows()?;
+        let wishes = Wishes::new(flows, live.bypass);
         let mut pipeline = Pipeline::new(config, Box::new(io::stdout()));
         let uname = rustix::system::uname();
         let listening = Listening {
@@ -166,7 +173,7 @@ impl Tracing {
         let wake = stop.try_clone()?;
         let (sender, ended) = oneshot::channel();
         let ports = config.ports.to_string();
-        let consumer = Consumer::new(records, counters, bypass, pipeline, stop, ports);
+        let consumer = Consumer::new(records, counters, wishes, pipeline, stop, ports);
         std::thread::Builder::new().name("decode".to_owned()).spawn(move || {
             // Nobody listens any more when the run has lost its patience.
             sender.send(consumer.run()).ok();

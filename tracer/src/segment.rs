@@ -77,13 +77,22 @@ pub struct Segment<'a> {
     /// Payload bytes of this direction that the capture left out since the last segment it gave, as
     /// it was told ([`Interest::Nothing`]). This segment's own are among them, and it has none then.
     pub left_out: u32,
+    /// Payload bytes right behind `payload` that the capture left out because it follows the frames
+    /// ([`Interest::Headers`]). `payload_len` counts them.
+    pub elided: u32,
+    /// The capture could follow the frames if one begins with this segment.
+    pub may_begin_frame: bool,
 }
 
 /// What more of a segment's direction is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interest {
-    /// It is decoded.
+    /// It is decoded, as far as it comes.
     Payload,
+    /// A frame begins with it, and of what follows only the headers and what is shown are of use.
+    Headers,
+    /// All of it again: where its frames are is not known any more.
+    Everything,
     /// Nothing: it is no WebSocket. SYN, FIN and RST still count, and how much there was.
     Nothing,
 }
@@ -101,9 +110,12 @@ impl Segment<'_> {
         self.seq.wrapping_add(u32::from(self.has(SYN))).wrapping_add(self.offset)
     }
 
-    /// Payload bytes after `payload` that were on the wire but not captured: snapped off.
+    /// Payload bytes after `payload` that were on the wire but not captured: snapped off, or elided.
     pub fn snapped(&self) -> u32 {
-        if self.more || self.left_out > 0 {
+        if self.more {
+            return self.elided;
+        }
+        if self.left_out > 0 {
             return 0;
         }
         let captured = self.offset.saturating_add(self.payload.len() as u32);

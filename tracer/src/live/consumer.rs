@@ -7,13 +7,14 @@ use rustix::{
     time::{ClockId, clock_gettime},
 };
 
+use super::wishes::Wishes;
 use crate::{
-    capture::live::{bypass::Bypass, counters::KernelCounters, ring::Records},
+    capture::live::{counters::KernelCounters, ring::Records},
     event::Stats,
     notice::notice,
     output::WallClock,
     pipeline::Pipeline,
-    segment::{Interest, Nanos, SECOND, Segment},
+    segment::{Nanos, SECOND},
     session::ConnectionSummary,
 };
 
@@ -34,8 +35,7 @@ pub(super) struct Ended {
 pub(super) struct Consumer {
     records: Records,
     counters: KernelCounters,
-    /// Takes the flows that need not be copied, if any are to be left out.
-    bypass: Option<Bypass>,
+    wishes: Wishes,
     pipeline: Pipeline,
     /// Becomes readable when the run is to end.
     stop: OwnedFd,
@@ -55,12 +55,12 @@ impl Consumer {
     pub(super) fn new(
         records: Records,
         counters: KernelCounters,
-        bypass: Option<Bypass>,
+        wishes: Wishes,
         pipeline: Pipeline,
         stop: OwnedFd,
         ports: String,
     ) -> Self {
-        Self { records, counters, bypass, pipeline, stop, ports, hint_at: Some(now() + SILENCE) }
+        Self { records, counters, wishes, pipeline, stop, ports, hint_at: Some(now() + SILENCE) }
     }
 
     /// Works until it is stopped, has what was wanted, or cannot write any more.
@@ -81,12 +81,10 @@ impl Consumer {
     /// One turn: what is in the ring, what is due, one write.
     fn drain(&mut self) -> usize {
         set_clock(&mut self.pipeline);
-        let Self { records, counters, pipeline, bypass, .. } = self;
+        let Self { records, counters, pipeline, wishes, .. } = self;
         let freed = records.drain(|segment| {
             let interest = pipeline.segment(segment);
-            if interest == Interest::Nothing && !segment.payload.is_empty() {
-                leave_out(bypass, segment);
-            }
+            wishes.heed(interest, segment);
             !pipeline.is_done()
         });
         let now = now();
@@ -147,14 +145,6 @@ impl Consumer {
         let Self { counters, pipeline, .. } = self;
         let (stats, connections, written) = pipeline.finish(now(), |stats| counters.fill(stats));
         Ended { stats, connections, written }
-    }
-}
-
-/// Stops the copying of a segment's flow. Where that fails, everything is copied as before.
-fn leave_out(bypass: &mut Option<Bypass>, segment: &Segment<'_>) {
-    if let Some(Err(error)) = bypass.as_mut().map(|bypass| bypass.add(segment)) {
-        notice(format_args!("cannot leave out what is no WebSocket: {error}"));
-        *bypass = None;
     }
 }
 

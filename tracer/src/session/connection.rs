@@ -59,6 +59,8 @@ pub(super) struct Connection {
     first_fin: Option<Sender>,
     /// When the SYN was sent, until it is answered.
     unanswered_since: Option<Nanos>,
+    /// What more of the last segment's direction is good for.
+    interest: Interest,
     /// The tracker will look whether holes were filled.
     pub(super) is_queued: bool,
     pub(super) last_seen: Nanos,
@@ -72,6 +74,7 @@ impl Connection {
             streams: Streams::new(Meta::new(numbering.conn, now), joined),
             first_fin: None,
             unanswered_since: None,
+            interest: Interest::Payload,
             is_queued: false,
             last_seen: now,
         }
@@ -93,9 +96,9 @@ impl Connection {
         self.streams.meta.started
     }
 
-    /// What more of it is good for.
+    /// What more of the last segment's direction is good for.
     pub(super) fn interest(&self) -> Interest {
-        if self.streams.are_ignored() { Interest::Nothing } else { Interest::Payload }
+        self.interest
     }
 
     /// Bytes that it holds beyond its own size.
@@ -135,6 +138,8 @@ impl Connection {
         env: &mut Env<'_>,
     ) -> Option<Ending> {
         let from = self.numbering.sender(end);
+        let is_ignored = self.streams.are_ignored();
+        self.interest = if is_ignored { Interest::Nothing } else { Interest::Payload };
         if self.is_seen_elsewhere(from, segment) {
             return None;
         }
@@ -146,7 +151,7 @@ impl Connection {
         if from == Sender::Server {
             self.opened(segment, env);
         }
-        if self.streams.are_ignored() {
+        if is_ignored {
             return self.pass_over(from, segment);
         }
         if segment.has(RST) {
@@ -155,7 +160,14 @@ impl Connection {
         if segment.has(ACK) {
             self.acknowledged(from.other(), segment.ack, env);
         }
+        let begins_frame = segment.may_begin_frame && self.begins_frame(from, segment);
         self.payload(from, segment, env);
+        self.interest = match self.streams.take_lost_place() {
+            true => Interest::Everything,
+            false if begins_frame => Interest::Headers,
+            false if self.streams.are_ignored() => Interest::Nothing,
+            false => Interest::Payload,
+        };
         if segment.has(FIN) {
             self.finished(from, segment);
         }
@@ -180,6 +192,12 @@ impl Connection {
             self.first_fin.get_or_insert(from);
         }
         self.ending()
+    }
+
+    /// Whether a frame begins where the segment does.
+    fn begins_frame(&self, from: Sender, segment: &Segment<'_>) -> bool {
+        let assembler = &self.directions[from as usize].assembler;
+        assembler.next_seq() == Some(segment.seq) && self.streams.is_between_frames(from)
     }
 
     fn count_bytes(&mut self, from: Sender, bytes: u64) {

@@ -46,6 +46,8 @@ mod tests {
             payload: &[],
             more: false,
             left_out: 0,
+            elided: 0,
+            may_begin_frame: false,
         };
         let (there, from) = FlowKey::of(&segment(a, b));
         let (back, to) = FlowKey::of(&segment(b, a));

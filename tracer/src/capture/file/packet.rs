@@ -61,6 +61,8 @@ impl<'a> RawPacket<'a> {
             payload: self.captured(tcp.options_offset + tcp.options_len, tcp.payload_len),
             more: false,
             left_out: 0,
+            elided: 0,
+            may_begin_frame: false,
         })
     }
 

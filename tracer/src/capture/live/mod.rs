@@ -2,11 +2,11 @@
 //! records out of the ring buffer.
 
 pub mod attach;
-pub mod bypass;
 pub mod counters;
 #[cfg(feature = "ebpf-log")]
 pub mod diagnostics;
 pub mod filters;
+pub mod flows;
 pub mod interface;
 pub mod privilege;
 pub mod program;

@@ -10,7 +10,7 @@ use aya::{
 };
 use tracer_common::{counters::Counters, ports::PortSet};
 
-use super::{bypass::Bypass, interface::LinkLayer};
+use super::{flows::Flows, interface::LinkLayer};
 
 /// The program, compiled by the build script.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf"));
@@ -24,6 +24,8 @@ pub struct Settings {
     pub snaplen: u32,
     /// Copy pure acknowledgments too.
     pub pure_acks: bool,
+    /// Payload bytes of a binary message behind which not to copy; `u32::MAX`: copy all.
+    pub shown: u32,
 }
 
 /// The classifier in the kernel. Dropping it takes it out again.
@@ -34,12 +36,13 @@ pub struct Classifier {
 impl Classifier {
     /// Loads it; nothing is attached yet.
     pub fn load(settings: Settings, ports: &PortSet) -> Result<Self> {
-        let Settings { ring_size, snaplen, pure_acks } = settings;
+        let Settings { ring_size, snaplen, pure_acks, shown } = settings;
         lift_memory_limit();
         let pure_acks = u8::from(pure_acks);
         let mut ebpf = EbpfLoader::new()
             .map_max_entries("RECORDS", ring_size)
             .override_global("SNAPLEN", &snaplen, true)
+            .override_global("SHOWN", &shown, true)
             .override_global("PURE_ACKS", &pure_acks, true)
             .load(OBJECT)
             .map_err(explain_load)?;
@@ -74,13 +77,17 @@ impl Classifier {
         Ok(PerCpuArray::try_from(map)?)
     }
 
-    /// The table of flows that need not be copied. Can be taken once.
-    pub fn take_bypass(&mut self) -> Result<Bypass> {
+    /// The tables of what need not be copied. Can be taken once.
+    pub fn take_flows(&mut self) -> Result<Flows> {
         let mut take = |name| {
             self.ebpf.take_map(name).with_context(|| format!("the program has no map {name}"))
         };
-        let (flows, has_flows) = (take("BYPASSED")?, take("HAS_BYPASSED")?);
-        Ok(Bypass::new(HashMap::try_from(flows)?, Array::try_from(has_flows)?))
+        Ok(Flows {
+            has_bypassed: Array::try_from(take("HAS_BYPASSED")?)?,
+            bypassed: HashMap::try_from(take("BYPASSED")?)?,
+            confirmed: HashMap::try_from(take("CONFIRMED")?)?,
+            followed: HashMap::try_from(take("FOLLOWED")?)?,
+        })
     }
 
     /// The classifier's diagnostics, when they were compiled in.

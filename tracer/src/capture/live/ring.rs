@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use aya::maps::{MapData, RingBuf};
-use tracer_common::record::RecordHeader;
+use tracer_common::record::{RecordHeader, marks};
 
 use crate::segment::{Endpoint, Segment};
 
@@ -70,9 +70,10 @@ fn segment_of(record: &[u8]) -> Option<Segment<'_>> {
         flags,
         options_len: _,
         more,
-        reserved: _,
+        marks,
         left_out,
     } = header;
+    let is_bypassed = marks & marks::BYPASSED != 0;
     Some(Segment {
         time,
         interface,
@@ -87,6 +88,8 @@ fn segment_of(record: &[u8]) -> Option<Segment<'_>> {
         offset,
         payload,
         more: more != 0,
-        left_out,
+        left_out: if is_bypassed { left_out } else { 0 },
+        elided: if is_bypassed { 0 } else { left_out },
+        may_begin_frame: marks & marks::MAY_BEGIN_FRAME != 0 && offset == 0,
     })
 }

@@ -69,6 +69,8 @@ pub(super) struct Streams {
     /// Stream offsets behind the last bytes given, those in progress included.
     offsets: [u64; 2],
     exchange: Exchange,
+    /// Bytes were left out of which it is not known what they are.
+    is_place_lost: bool,
     pub(super) meta: Meta,
 }
 
@@ -76,7 +78,13 @@ impl Streams {
     /// `joined` says whether the streams are seen from their first bytes on.
     pub(super) fn new(meta: Meta, joined: Joined) -> Self {
         let start = || Stage::Start { beginning: Vec::new(), joined };
-        Self { stages: [start(), start()], offsets: [0; 2], exchange: Exchange::default(), meta }
+        Self {
+            stages: [start(), start()],
+            offsets: [0; 2],
+            exchange: Exchange::default(),
+            is_place_lost: false,
+            meta,
+        }
     }
 
     /// Bytes held for what is not complete, and for deflate windows.
@@ -129,11 +137,40 @@ impl Streams {
         }
     }
 
+    /// Whether the next byte of `from` begins a frame, for sure.
+    pub(super) fn is_between_frames(&self, from: Sender) -> bool {
+        match &self.stages[from as usize] {
+            Stage::Frames(receiver) => receiver.is_between_frames(),
+            _ => false,
+        }
+    }
+
+    /// Whether bytes were left out since the last call that were no payload.
+    pub(super) fn take_lost_place(&mut self) -> bool {
+        std::mem::take(&mut self.is_place_lost)
+    }
+
+    /// Takes the news that the capture left out the next bytes of `from`, as it was told.
+    fn elide(&mut self, from: Sender, bytes: u64, env: &mut Env<'_>) -> bool {
+        let Stage::Frames(receiver) = &mut self.stages[from as usize] else { return false };
+        let is_payload = self.meta.receive(from, env, |ctx| receiver.elide(bytes, ctx));
+        self.offsets[from as usize] += if is_payload { bytes } else { 0 };
+        is_payload
+    }
+
     /// Takes the news that the next bytes of `from` are missing.
     pub(super) fn gap(&mut self, from: Sender, bytes: u64, cause: GapCause, env: &mut Env<'_>) {
         if matches!(self.stages[from as usize], Stage::Ignored) {
             self.offsets[from as usize] += bytes;
             return;
+        }
+        let mut cause = cause;
+        if cause == GapCause::Snaplen && env.tell.options.elides {
+            if self.elide(from, bytes, env) {
+                return;
+            }
+            self.is_place_lost = true;
+            cause = GapCause::Midstream;
         }
         self.meta.gap(from, bytes, cause, &mut env.tell);
         match &mut self.stages[from as usize] {

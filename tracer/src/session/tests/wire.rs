@@ -37,6 +37,8 @@ pub(super) struct Wire {
     pub(super) interface: u32,
     /// What the capture leaves out before the next segment.
     pub(super) left_out: u32,
+    /// The capture takes the next segments for the beginning of a frame.
+    pub(super) may_begin_frame: bool,
     /// What the tracker said of the last segment.
     pub(super) interest: Interest,
     seq: [u32; 2],
@@ -50,6 +52,7 @@ pub(super) fn options() -> Options {
         ports,
         segments: false,
         frames: false,
+        elides: false,
         show_secrets: false,
         limits: Limits { payload: usize::MAX, ..Limits::default() },
     }
@@ -71,6 +74,7 @@ impl Wire {
             client: endpoint("127.0.0.1:60653"),
             interface: 1,
             left_out: 0,
+            may_begin_frame: false,
             interest: Interest::Payload,
             // Close to wrapping around.
             seq: [u32::MAX - 300, u32::MAX - 100],
@@ -164,6 +168,8 @@ impl Wire {
             payload,
             more: false,
             left_out: self.left_out,
+            elided: 0,
+            may_begin_frame: self.may_begin_frame,
         };
         let events = &mut self.events;
         self.interest =

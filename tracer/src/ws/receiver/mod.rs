@@ -209,6 +209,29 @@ impl Receiver {
         }
     }
 
+    /// Whether the next byte begins a frame, for sure.
+    pub fn is_between_frames(&self) -> bool {
+        matches!(self.state, State::Header { have: 0, .. }) && self.probation == 0
+    }
+
+    /// Takes the news that the next `bytes` bytes, which nobody wants to see, were left out. False
+    /// where they are not of a payload, or somebody does want to.
+    pub fn elide(&mut self, bytes: u64, ctx: &mut Context<'_>) -> bool {
+        let State::Payload { header, left } = self.state else { return false };
+        if bytes > left || self.wants_content(&header, ctx) {
+            return false;
+        }
+        if let Some(message) = &mut self.message {
+            message.count(bytes);
+        }
+        self.offset += bytes;
+        self.state = State::Payload { header, left: left - bytes };
+        if left == bytes {
+            self.end_of_frame(header, &[], ctx);
+        }
+        true
+    }
+
     /// Ends what is in progress, because the stream ends or its framing is lost.
     pub fn abandon(&mut self, ctx: &mut Context<'_>) {
         let left = match self.state {

@@ -47,6 +47,8 @@ fn every_field_of_a_segment() {
         payload: b"hello",
         more: false,
         left_out: 0,
+        elided: 0,
+        may_begin_frame: false,
     };
     assert_eq!(packet(1, &bytes).segment(), Ok(expected));
 }

@@ -1,0 +1,85 @@
+//! Long messages of which only the beginning is shown: the rest stays in the kernel, as long as the
+//! frames can be followed. `tracer_common::follow` knows how; here are the tables and the packet.
+
+use tracer_common::{
+    follow::{Followed, Piece, Unusual, WORTHWHILE},
+    packet::{Ip, Packet as _, Tcp, flags},
+    record::marks,
+};
+
+use crate::{
+    flows, maps,
+    skb::{Skb, bounded, forget},
+};
+
+/// Where the segment's frames are, if its direction is followed, and the marks for its records.
+#[inline(always)]
+pub(crate) fn begin(skb: &Skb, ip: &Ip, tcp: &Tcp) -> (Option<&'static mut Followed>, u16) {
+    let shown = maps::SHOWN.load();
+    if shown == u32::MAX || tcp.payload_len == 0 || tcp.flags & flags::SYN != 0 {
+        return (None, 0);
+    }
+    let may_begin = tcp.payload_len >= WORTHWHILE
+        && skb
+            .load(tcp.options_offset + tcp.options_len)
+            .is_some_and(|first| Followed::is_worthwhile(&first, shown));
+    if !may_begin && !maps::has_followed_flows() {
+        return (None, 0);
+    }
+    let key = flows::key(skb, ip, tcp);
+    let end = tcp.seq.wrapping_add(tcp.payload_len);
+    if let Some(frames) = maps::frames(&key).filter(|frames| !frames.is_stopped()) {
+        if frames.next == tcp.seq {
+            frames.next = end;
+            if maps::is_confirmed(&key, frames.origin) {
+                frames.confirm();
+            }
+            return (Some(frames), 0);
+        }
+        // An old segment again changes nothing. Else some are reordered, or were lost before here.
+        if end.wrapping_sub(frames.next) as i32 <= 0 {
+            return (None, 0);
+        }
+        frames.stop();
+    }
+    if !may_begin {
+        return (None, 0);
+    }
+    let frames = maps::follow(&key, tcp.seq, end);
+    (frames, marks::MAY_BEGIN_FRAME)
+}
+
+/// What to copy next of the `rest` bytes that begin `at` in the payload, `room` of them at most, and
+/// what to leave out behind.
+#[inline(always)]
+pub(crate) fn next_piece(
+    skb: &Skb,
+    tcp: &Tcp,
+    frames: &mut Followed,
+    at: u32,
+    rest: u32,
+    room: u32,
+) -> Result<Piece, Unusual> {
+    let used = header(skb, tcp, frames, at, rest)?;
+    let Piece { copy, skip } = frames.payload(rest - used, room - used);
+    Ok(Piece { copy: used + copy, skip })
+}
+
+/// Reads what the segment has of a header, where one is due. Returns how many bytes.
+#[inline(always)]
+fn header(skb: &Skb, tcp: &Tcp, frames: &mut Followed, at: u32, rest: u32) -> Result<u32, Unusual> {
+    let wanted = frames.header_room().min(rest);
+    if wanted == 0 {
+        return Ok(0);
+    }
+    let offset = tcp.options_offset + tcp.options_len + at;
+    let (kept, have) = frames.header_place();
+    // SAFETY: `have` is below 16, and `kept` has room for 16 bytes more.
+    let place = unsafe { kept.as_mut_ptr().add(bounded::<16>(have) as usize) }.cast();
+    // SAFETY: a field of a map's value.
+    let len = unsafe { forget(frames.loading(wanted)) };
+    if !skb.copy::<16>(offset, place, len) {
+        return Err(Unusual);
+    }
+    frames.header(len, maps::SHOWN.load())
+}

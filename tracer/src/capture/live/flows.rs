@@ -1,0 +1,70 @@
+//! Tells the classifier what of which flows need not be copied.
+
+use std::io;
+
+use aya::{
+    maps::{Array, HashMap, MapData, MapError},
+    sys::SyscallError,
+};
+use tracer_common::{
+    flow::{Bypassed, FlowKey},
+    follow::Followed,
+};
+
+use crate::segment::Segment;
+
+/// Leave an entry that exists as it is (`BPF_NOEXIST` of `linux/bpf.h`).
+const NEW_ONLY: u64 = 1;
+/// Add or replace (`BPF_ANY`).
+const ANY: u64 = 0;
+
+/// The classifier's tables. One that is full makes room by itself.
+pub struct Flows {
+    pub(super) bypassed: HashMap<MapData, FlowKey, Bypassed>,
+    pub(super) has_bypassed: Array<MapData, u32>,
+    pub(super) confirmed: HashMap<MapData, FlowKey, u32>,
+    pub(super) followed: HashMap<MapData, FlowKey, Followed>,
+}
+
+impl Flows {
+    /// Stops the copying of a segment's direction where it was seen.
+    pub fn bypass(&mut self, segment: &Segment<'_>) -> Result<(), MapError> {
+        match self.bypassed.insert(key(segment), Bypassed::default(), NEW_ONLY) {
+            Err(error) if kind(&error) != Some(io::ErrorKind::AlreadyExists) => return Err(error),
+            _ => {}
+        }
+        self.has_bypassed.set(0, 1, 0)
+    }
+
+    /// Lets the classifier leave out what is not shown: a frame begins with this segment.
+    pub fn confirm(&mut self, segment: &Segment<'_>) -> Result<(), MapError> {
+        self.confirmed.insert(key(segment), segment.seq, ANY)
+    }
+
+    /// Has everything copied again.
+    pub fn unfollow(&mut self, segment: &Segment<'_>) -> Result<(), MapError> {
+        match self.followed.remove(&key(segment)) {
+            Err(MapError::KeyNotFound) => Ok(()),
+            Err(error) if kind(&error) == Some(io::ErrorKind::NotFound) => Ok(()),
+            result => result,
+        }
+    }
+}
+
+/// The direction of a segment, as the classifier's tables have it.
+pub fn key(segment: &Segment<'_>) -> FlowKey {
+    FlowKey {
+        source: segment.source.address,
+        destination: segment.destination.address,
+        source_port: segment.source.port,
+        destination_port: segment.destination.port,
+        interface: segment.interface,
+    }
+}
+
+fn kind(error: &MapError) -> Option<io::ErrorKind> {
+    match error {
+        MapError::SyscallError(SyscallError { io_error, .. }) => Some(io_error.kind()),
+        _ => None,
+    }
+}
