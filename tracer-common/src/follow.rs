@@ -41,6 +41,49 @@ pub struct Followed {
 
 const _: () = assert!(size_of::<Followed>() == 80);
 
+/// What a CPU copies a segment with.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Walk {
+    /// How far it is.
+    pub place: Place,
+    /// Stands in for the frames of a segment that is copied whole.
+    pub whole: Followed,
+}
+
+/// Where the copying of a segment is. In memory, and not in registers, because the verifier then
+/// knows as little of one turn of the loop as of any other.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    at: u32,
+    options_len: u32,
+}
+
+impl Place {
+    /// Begins a segment with so many bytes of options.
+    #[inline(always)]
+    pub fn begin(&mut self, options_len: u32) {
+        *self = Self { at: 0, options_len };
+    }
+
+    /// Where in the payload the next record begins, and how many bytes of options it has.
+    #[inline(always)]
+    #[expect(unsafe_code, reason = "the compiler is not to remember the values either")]
+    pub fn get(&self) -> (u32, u32) {
+        let Self { at, options_len } = self;
+        // SAFETY: references.
+        unsafe { ((&raw const *at).read_volatile(), (&raw const *options_len).read_volatile()) }
+    }
+
+    /// Goes on behind a record and what was left out.
+    #[inline(always)]
+    pub fn advance(&mut self, bytes: u32) {
+        self.at += bytes;
+        self.options_len = 0;
+    }
+}
+
 /// A stretch of a segment's payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Piece {
@@ -79,10 +122,12 @@ impl Followed {
         self.is_confirmed = 1;
     }
 
-    /// Follows no more.
+    /// Follows no more: what comes is copied, as if it were of an endless frame that is shown.
     #[inline(always)]
     pub fn stop(&mut self) {
         self.is_stopped = 1;
+        self.left = u64::MAX;
+        self.show = u64::MAX;
     }
 
     /// Whether it is not followed any more.

@@ -59,10 +59,13 @@ pub(crate) fn next_piece(
     at: u32,
     rest: u32,
     room: u32,
-) -> Result<Piece, Unusual> {
-    let used = header(skb, tcp, frames, at, rest)?;
+) -> Piece {
+    let used = header(skb, tcp, frames, at, rest).unwrap_or_else(|Unusual| {
+        frames.stop();
+        0
+    });
     let Piece { copy, skip } = frames.payload(rest - used, room - used);
-    Ok(Piece { copy: used + copy, skip })
+    Piece { copy: used + copy, skip }
 }
 
 /// Reads what the segment has of a header, where one is due. Returns how many bytes.

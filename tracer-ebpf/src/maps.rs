@@ -8,7 +8,7 @@ use aya_ebpf::{
 use tracer_common::{
     counters::Counters,
     flow::{Bypassed, FlowKey},
-    follow::Followed,
+    follow::{Followed, Walk},
     ports::PortSet,
 };
 
@@ -45,6 +45,10 @@ static CONFIRMED: LruHashMap<FlowKey, u32> = LruHashMap::with_max_entries(16_384
 #[map]
 static HAS_FOLLOWED: Array<u32> = Array::with_max_entries(1, 0);
 
+/// Where the copying of a segment is.
+#[map]
+static WALK: PerCpuArray<Walk> = PerCpuArray::with_max_entries(1, 0);
+
 /// What is shown of a binary message: payload behind that need not be copied. `u32::MAX`: all of it.
 #[unsafe(no_mangle)]
 pub(crate) static SHOWN: Global<u32> = Global::new(u32::MAX);
@@ -66,6 +70,16 @@ pub(crate) fn has_bypassed_flows() -> bool {
 #[inline(always)]
 pub(crate) fn has_followed_flows() -> bool {
     HAS_FOLLOWED.get(0).is_some_and(|has| *has != 0)
+}
+
+/// The beginning of a segment with so many bytes of options.
+#[inline(always)]
+pub(crate) fn walk(options_len: u32) -> Option<&'static mut Walk> {
+    // SAFETY: a per-CPU value, and nothing preempts a classifier with another on the same CPU.
+    let walk = unsafe { &mut *WALK.get_ptr_mut(0)? };
+    walk.place.begin(options_len);
+    walk.whole.stop();
+    Some(walk)
 }
 
 /// Where the frames of a direction are, if they are followed.

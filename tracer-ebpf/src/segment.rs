@@ -6,7 +6,7 @@ use core::ptr::addr_of_mut;
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use tracer_common::{
     counters::Counters,
-    follow::{Followed, Piece, Unusual},
+    follow::{Piece, Walk},
     packet::{Ip, Tcp, flags},
     record::{
         LARGEST_CLASS, MAX_FOLLOWED_PIECES, MAX_RECORDS_PER_SEGMENT, Record, RecordHeader,
@@ -17,7 +17,7 @@ use tracer_common::{
 use crate::{
     flows::{self, Wanted},
     follow,
-    maps::{PURE_ACKS, RECORDS, SNAPLEN},
+    maps::{self, PURE_ACKS, RECORDS, SNAPLEN},
     skb::{Skb, forget},
 };
 
@@ -79,22 +79,18 @@ fn sign_of_life(skb: &Skb, ip: &Ip, tcp: &Tcp, left_out: u32, time: u64) -> Resu
 #[inline(always)]
 fn copy_parts(skb: &Skb, ip: &Ip, tcp: &Tcp, time: u64) -> Result<(), u32> {
     let wanted = tcp.payload_len.min(SNAPLEN.load());
-    let (mut frames, marks) = follow::begin(skb, ip, tcp);
-    let mut offset = 0;
-    let mut options_len = tcp.options_len;
+    let Some(Walk { place, whole }) = maps::walk(tcp.options_len) else { return Err(wanted) };
+    let (frames, marks) = follow::begin(skb, ip, tcp);
+    let frames = frames.unwrap_or(whole);
     for n in 0..MAX_RECORDS_PER_SEGMENT {
+        if n == MAX_FOLLOWED_PIECES {
+            frames.stop();
+        }
+        let (offset, options_len) = place.get();
         let rest = wanted - offset;
-        let room = LARGEST_CLASS as u32 - options_len;
-        let piece = match &mut frames {
-            Some(followed) if n < MAX_FOLLOWED_PIECES => {
-                follow::next_piece(skb, tcp, followed, offset, rest, room)
-            }
-            _ => Err(Unusual),
-        };
-        let Piece { copy: captured, skip: left_out } = piece.unwrap_or_else(|Unusual| {
-            stop(&mut frames);
-            Piece { copy: rest.min(room), skip: 0 }
-        });
+        let piece =
+            follow::next_piece(skb, tcp, frames, offset, rest, LARGEST_CLASS as u32 - options_len);
+        let Piece { copy: captured, skip: left_out } = piece;
         let more = captured + left_out < rest;
         let part = Part { offset, captured, options_len, more, marks, left_out };
         if !put(skb, ip, tcp, &part, time) {
@@ -103,19 +99,10 @@ fn copy_parts(skb: &Skb, ip: &Ip, tcp: &Tcp, time: u64) -> Result<(), u32> {
         if !more {
             return Ok(());
         }
-        offset += captured + left_out;
-        options_len = 0;
+        place.advance(captured + left_out);
     }
-    stop(&mut frames);
-    Err(wanted - offset)
-}
-
-/// Follows the frames no more.
-#[inline(always)]
-fn stop(frames: &mut Option<&mut Followed>) {
-    if let Some(frames) = frames.take() {
-        frames.stop();
-    }
+    frames.stop();
+    Err(wanted - place.get().0)
 }
 
 /// Writes one record.
