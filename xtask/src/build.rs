@@ -26,7 +26,7 @@ fn build(profile: &str, directory: &str) -> Result<PathBuf> {
 }
 
 /// Cargo's target directory. We lie in its `debug`, wherever cargo was told to put it.
-fn target_directory() -> Result<PathBuf> {
+pub(crate) fn target_directory() -> Result<PathBuf> {
     let us = env::current_exe().context("cannot tell where this program lies")?;
     let target = us.ancestors().nth(2).context("this program lies outside a target directory")?;
     Ok(target.to_owned())

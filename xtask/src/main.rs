@@ -2,6 +2,7 @@
 //! started in the right order, each printed before it runs.
 
 mod build;
+mod compare;
 mod demo;
 mod fuzz;
 mod lint;
@@ -111,6 +112,14 @@ enum Command {
         targets: Vec<String>,
     },
 
+    /// Compare the tracer with tshark: messages right, wrong and missing
+    ///
+    /// Both read the captures of real peers in tracer/tests/captures, whole and damaged in several
+    /// ways, and what each shows is compared with what the peers themselves logged. Prints a table
+    /// in Markdown. Installs tshark from Debian's packages where it is missing; needs no other
+    /// privileges. The damaged captures lie in target/compare afterwards.
+    Compare,
+
     /// Start one test program, through sudo when it needs root (`cargo test` calls this)
     #[command(hide = true)]
     TestRunner {
@@ -133,6 +142,7 @@ fn main() -> ExitCode {
         Command::Test { no_live, args } => test::command(no_live, &args),
         Command::Lint => lint::command(),
         Command::Fuzz { seconds, targets } => fuzz::command(seconds, &targets),
+        Command::Compare => compare::command(),
         Command::TestRunner { no_live, command } => test::runner(no_live, &command),
     };
     match result {

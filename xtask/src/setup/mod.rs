@@ -90,10 +90,15 @@ fn verify() -> Result<()> {
 
 /// The programs that set up network namespaces; `unshare` comes with every Linux.
 fn programs() -> Result<()> {
-    if shell::find("ip").is_some() {
+    program("ip", "iproute2", "which the demo and the live tests use")
+}
+
+/// Makes sure of a program that comes with a Debian package. Silent when it is there.
+pub(crate) fn program(name: &str, package: &str, purpose: &str) -> Result<()> {
+    if shell::find(name).is_some() {
         return Ok(());
     }
-    eprintln!("setup: the program `ip` is missing, which the demo and the live tests use");
-    apt::install(&["iproute2"])
-        .context("cannot install iproute2: install it by hand, then try again")
+    eprintln!("setup: the program `{name}` is missing, {purpose}");
+    apt::install(&[package])
+        .with_context(|| format!("cannot install {package}: install it by hand, then try again"))
 }
