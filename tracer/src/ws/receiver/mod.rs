@@ -315,7 +315,7 @@ impl Receiver {
         let mut message = Builder::new(opcode, compressed);
         if compressed && let Some(window) = &mut self.window {
             // The one that inflated the last message has its window still.
-            let kept = self.inflater.take().filter(|kept| ctx.inflaters.get(kept).is_some());
+            let kept = self.inflater.take().filter(|kept| ctx.inflaters.resume(kept));
             self.inflater = kept.or_else(|| start_inflater(window, ctx.inflaters));
             if self.inflater.is_none() {
                 message.give_up(Undecoded::Limit);
@@ -406,6 +406,8 @@ impl Receiver {
         }
         if self.window.as_ref().is_some_and(Window::ends_with_message) {
             self.release_inflater(ctx);
+        } else if let Some(ticket) = &self.inflater {
+            ctx.inflaters.rest(ticket);
         }
     }
 
