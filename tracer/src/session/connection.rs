@@ -252,6 +252,9 @@ impl Connection {
         }
         self.count_bytes(from, segment.payload.len() as u64 + u64::from(snapped));
         let seq = segment.payload_seq();
+        if self.directions[from as usize].assembler.next_seq().is_none() {
+            self.streams.join_midstream(from);
+        }
         let outcome = self.assemble(from, env, |assembler, out| {
             assembler.segment(seq, segment.payload, snapped, out)
         });

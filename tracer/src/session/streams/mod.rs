@@ -176,6 +176,13 @@ impl Streams {
         }
     }
 
+    /// The SYN of this direction was not captured: what comes first need not be its first bytes.
+    pub(super) fn join_midstream(&mut self, from: Sender) {
+        if let Stage::Start { joined, .. } = &mut self.stages[from as usize] {
+            *joined = Joined::Midstream;
+        }
+    }
+
     /// Forgets what compressed messages refer to, for want of memory.
     pub(super) fn lose_windows(&mut self) {
         for stage in &mut self.stages {

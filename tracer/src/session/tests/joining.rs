@@ -1,3 +1,5 @@
+use tracer_common::packet::flags::SYN;
+
 use super::wire::{Client, REQUEST, RESPONSE, Server, Wire, options};
 use crate::{
     session::Options,
@@ -80,6 +82,27 @@ fn a_lost_response_does_not_lose_the_connection() {
         "ws.message client y",
     ];
     assert_eq!(told[3..], expected);
+}
+
+#[test]
+fn a_lost_beginning_behind_the_syn_does_not_lose_the_connection() {
+    let mut wire = Wire::new();
+    wire.send(Client, SYN, &[]);
+    // The SYN-ACK, and with it where the server's stream begins, was not captured.
+    wire.skip(Server, 1);
+    wire.lose(Client, REQUEST);
+    wire.lose(Server, RESPONSE);
+    wire.data(Server, &plain(0x81, b"a text that is long enough to be believed at once"));
+    wire.data(Client, &masked(0x81, b"and what is answered"));
+    wire.data(Server, &plain(0x81, b"ok"));
+    let expected = [
+        "ws.open midstream",
+        "ws.message server a text that is long enough to be believed at once",
+        "gap client 169 lost",
+        "ws.message client and what is answered",
+        "ws.message server ok",
+    ];
+    assert_eq!(wire.told(), expected);
 }
 
 #[test]
