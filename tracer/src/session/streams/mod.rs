@@ -142,7 +142,7 @@ impl Streams {
                     self.lose_framing(from);
                 }
             }
-            Stage::Search(search, _) => search.gap(),
+            Stage::Search(search, _) => search.gap(bytes),
             Stage::Upgrading(queue) => {
                 let queued = queue.len() as u64;
                 if queued > 0 {
@@ -164,6 +164,7 @@ impl Streams {
     /// Nothing more comes from either side.
     pub(super) fn end(&mut self, env: &mut Env<'_>) {
         for from in [Sender::Client, Sender::Server] {
+            self.end_search(from, env);
             match &mut self.stages[from as usize] {
                 Stage::Frames(receiver) => {
                     self.meta.receive(from, env, |ctx| receiver.abandon(ctx));

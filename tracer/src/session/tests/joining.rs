@@ -168,6 +168,18 @@ fn a_snap_length_is_a_gap_of_known_place() {
 }
 
 #[test]
+fn a_snapped_connection_joined_midstream_tells_of_its_messages() {
+    let mut wire = Wire::new();
+    for _ in 0..4 {
+        wire.snapped(Server, &plain(0x82, &[7; 500]), 52);
+    }
+    let told = wire.told();
+    let messages: Vec<_> = told.iter().filter(|event| event.contains("ws.message")).collect();
+    assert_eq!(messages.len(), 4, "{told:?}");
+    assert!(messages.iter().all(|message| message.ends_with("true 452")), "{told:?}");
+}
+
+#[test]
 fn a_second_interface_that_shows_the_same_flow_is_ignored() {
     let mut wire = Wire::upgraded();
     let seq = wire.seq(Client);
