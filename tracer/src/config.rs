@@ -5,7 +5,7 @@ use std::{fmt, path::PathBuf, str::FromStr};
 use tracer_common::ports::PortSet;
 
 use crate::{
-    cli::{Attach, Cli, FormatName, LimitArgs, When},
+    cli::{Attach, CaptureName, Cli, FormatName, LimitArgs, When},
     output::Style,
     segment::{Nanos, SECOND},
     session::{Limits, Options},
@@ -47,6 +47,8 @@ pub struct Live {
     pub interfaces: Option<Vec<String>>,
     /// Payload bytes to copy of each segment at most.
     pub snaplen: u32,
+    /// What captures.
+    pub capture: CaptureName,
     /// How to attach.
     pub attach: Attach,
     /// Bytes of the ring buffer, where the user said.
@@ -81,6 +83,7 @@ impl Config {
             count,
             show_secrets,
             stats_interval,
+            source: capture,
             attach,
             ring_size,
             no_bypass,
@@ -99,6 +102,7 @@ impl Config {
             None => Source::Live(Live {
                 interfaces: interface_names(interface)?,
                 snaplen: snaplen.unwrap_or(u32::MAX),
+                capture: supported(capture, attach)?,
                 attach,
                 ring_size: ring_size.map(ring_bytes).transpose()?,
                 // Who asks for every segment gets every segment.
@@ -157,6 +161,20 @@ fn interface_names(names: Vec<String>) -> Result<Option<Vec<String>>, String> {
     }
 }
 
+/// Refuses a capture that was not built in, and an option that it would ignore.
+fn supported(capture: CaptureName, attach: Attach) -> Result<CaptureName, String> {
+    match capture {
+        CaptureName::Libpcap if !cfg!(feature = "libpcap") => Err("this tracer was built without \
+            libpcap: install libpcap-dev and build it with `cargo build --release -p tracer \
+            --features libpcap`"
+            .to_owned()),
+        CaptureName::Libpcap if attach != Attach::Auto => {
+            Err("libpcap attaches nothing: leave out --attach with --source libpcap".to_owned())
+        }
+        _ => Ok(capture),
+    }
+}
+
 /// The kernel wants a power of two, of whole pages.
 fn ring_bytes(size: Size) -> Result<u32, String> {
     const RANGE: std::ops::RangeInclusive<usize> = 64 << 10..=1 << 30;
@@ -181,6 +199,11 @@ impl PortList {
             (first..=last).for_each(|port| set.insert(port));
         }
         set
+    }
+
+    /// First and last port of each range; a single port is both.
+    pub fn ranges(&self) -> &[(u16, u16)] {
+        &self.ranges
     }
 }
 
@@ -299,6 +322,14 @@ mod tests {
         let named = live(&["-i", "lo,eth0", "-i", "eth1"]).interfaces.unwrap();
         assert_eq!(named, ["lo", "eth0", "eth1"]);
         assert!(config(&["-i", "any,lo"]).is_err());
+    }
+
+    #[test]
+    fn libpcap_is_refused_where_it_cannot_be_had_or_does_not_fit() {
+        assert_eq!(live(&[]).capture, CaptureName::Bpf);
+        assert_eq!(config(&["--source", "libpcap"]).is_ok(), cfg!(feature = "libpcap"));
+        assert!(config(&["--source", "libpcap", "--attach", "tcx"]).is_err());
+        assert!(config(&["--source", "libpcap", "-r", "x"]).is_err());
     }
 
     #[test]

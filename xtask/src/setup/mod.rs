@@ -68,6 +68,22 @@ pub(crate) fn everything() -> Result<()> {
     programs()
 }
 
+/// Whether the tracer's feature `libpcap` can be built.
+pub(crate) fn has_libpcap() -> bool {
+    // Comes with the headers.
+    shell::find("pcap-config").is_some()
+}
+
+/// What the tracer's feature `libpcap` needs.
+pub(crate) fn libpcap() -> Result<()> {
+    if has_libpcap() {
+        return Ok(());
+    }
+    eprintln!("setup: libpcap-dev is missing, for --source libpcap");
+    apt::install(&["libpcap-dev"])
+        .context("cannot install libpcap-dev: install libpcap and its headers by hand")
+}
+
 fn install(ways: &[Way]) -> Result<()> {
     if shell::find("rustup").is_none() {
         bail!(

@@ -11,3 +11,4 @@ pub mod interface;
 pub mod privilege;
 pub mod program;
 pub mod ring;
+pub mod ring_capture;
