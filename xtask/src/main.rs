@@ -5,6 +5,7 @@ mod build;
 mod compare;
 mod demo;
 mod fuzz;
+mod instructions;
 mod lint;
 mod run;
 mod setup;
@@ -120,6 +121,18 @@ enum Command {
     /// privileges. The damaged captures lie in target/compare afterwards.
     Compare,
 
+    /// Count the instructions that each stage of decoding takes, and compare with the last counts
+    ///
+    /// Runs the stages of `cargo bench` once under callgrind (Debian's package valgrind, which is
+    /// installed when it is missing). Exit status 1 when one takes 3% more instructions than
+    /// tracer/benches/instructions.json says. Counts are of one compiler: with another one nothing is
+    /// compared, and that is said.
+    Instructions {
+        /// Write the counts down instead of comparing them
+        #[arg(long)]
+        update: bool,
+    },
+
     /// Start one test program, through sudo when it needs root (`cargo test` calls this)
     #[command(hide = true)]
     TestRunner {
@@ -143,6 +156,7 @@ fn main() -> ExitCode {
         Command::Lint => lint::command(),
         Command::Fuzz { seconds, targets } => fuzz::command(seconds, &targets),
         Command::Compare => compare::command(),
+        Command::Instructions { update } => instructions::command(update),
         Command::TestRunner { no_live, command } => test::runner(no_live, &command),
     };
     match result {
