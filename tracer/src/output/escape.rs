@@ -15,55 +15,54 @@ pub(super) fn is_unsafe(c: char) -> bool {
 
 /// Appends `text`, unsafe characters as `\n`, `\r`, `\t`, `\u{1b}`.
 pub(super) fn push(text: &str, buffer: &mut Vec<u8>) {
-    push_with(text, |_| false, buffer, push_char);
+    push_with(text, &IN_TEXT, buffer, push_char);
 }
 
 /// Appends `text` as the inside of a JSON string (RFC 8259 section 7), unsafe characters escaped too.
 pub(super) fn push_json(text: &str, buffer: &mut Vec<u8>) {
-    push_with(text, |c| matches!(c, '"' | '\\'), buffer, push_json_char);
+    push_with(text, &IN_JSON, buffer, push_json_char);
 }
 
-/// Appends `text`; `push` appends what is unsafe or `is_special`.
-fn push_with(
-    text: &str,
-    is_special: impl Fn(char) -> bool,
-    buffer: &mut Vec<u8>,
-    push: impl Fn(char, &mut Vec<u8>),
-) {
-    let mut rest = text;
-    let mut from = 0;
-    while let Some(at) = next_suspect(rest.as_bytes(), from) {
-        let Some(c) = rest[at..].chars().next() else { break };
-        if is_unsafe(c) || is_special(c) {
-            buffer.extend_from_slice(&rest.as_bytes()[..at]);
-            push(c, buffer);
-            rest = &rest[at + c.len_utf8()..];
-            from = 0;
-        } else {
-            from = at + c.len_utf8();
+/// Whether all of `text` may stand in a JSON string as it is. When in doubt, it may not.
+pub(super) fn is_plain_json(text: &str) -> bool {
+    text.bytes().all(|byte| IN_JSON[usize::from(byte)] == Class::Plain)
+}
+
+/// What a byte of UTF-8 means for escaping.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    /// Stands for itself.
+    Plain,
+    /// Wants a backslash before it.
+    Quoted,
+    /// Begins a character that [`is_unsafe`] has to look at.
+    Suspect,
+}
+
+static IN_TEXT: [Class; 256] = classes(false);
+static IN_JSON: [Class; 256] = classes(true);
+
+const fn classes(is_json: bool) -> [Class; 256] {
+    let mut classes = [Class::Plain; 256];
+    let mut byte = 0;
+    while byte < classes.len() {
+        if is_suspect(byte as u8) {
+            classes[byte] = Class::Suspect;
         }
+        byte += 1;
     }
-    buffer.extend_from_slice(rest.as_bytes());
+    if is_json {
+        classes[b'"' as usize] = Class::Quoted;
+        classes[b'\\' as usize] = Class::Quoted;
+    }
+    classes
 }
 
-/// The first byte from `from` on that may begin a character to be escaped.
-fn next_suspect(bytes: &[u8], from: usize) -> Option<usize> {
-    const BLOCK: usize = 32;
-    let mut at = from;
-    // Without an early exit compilers make vector instructions of it.
-    while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk::<BLOCK>)
-        && !block.iter().fold(false, |any, &byte| any | is_suspect(byte))
-    {
-        at += BLOCK;
-    }
-    bytes[at..].iter().position(|&byte| is_suspect(byte)).map(|found| at + found)
-}
-
-/// Whether a byte is, or begins, a character that [`is_unsafe`] or JSON may want escaped. The six
-/// first bytes of UTF-8 sequences are those of U+0080, U+061C, U+180E, U+200B, U+FEFF and U+E0000.
+/// Whether a byte is, or begins, a character that [`is_unsafe`] may want escaped. The six first bytes
+/// of UTF-8 sequences are those of U+0080, U+061C, U+180E, U+200B, U+FEFF and U+E0000.
 #[inline(always)]
-fn is_suspect(byte: u8) -> bool {
-    let ascii = (byte < 0x20) | (byte == b'"') | (byte == b'\\') | (byte == 0x7f);
+const fn is_suspect(byte: u8) -> bool {
+    let ascii = (byte < 0x20) | (byte == 0x7f);
     ascii
         | (byte == 0xc2)
         | (byte == 0xd8)
@@ -71,6 +70,72 @@ fn is_suspect(byte: u8) -> bool {
         | (byte == 0xe2)
         | (byte == 0xef)
         | (byte == 0xf3)
+}
+
+/// Bytes looked at together.
+const BLOCK: usize = 32;
+
+/// Appends `text`, its bytes being of these classes; `push` appends unsafe characters.
+fn push_with(
+    text: &str,
+    classes: &[Class; 256],
+    buffer: &mut Vec<u8>,
+    push: impl Fn(char, &mut Vec<u8>),
+) {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        if let Some(block) = bytes[at..].first_chunk::<BLOCK>()
+            && is_plain(block)
+        {
+            buffer.extend_from_slice(block);
+            at += BLOCK;
+            continue;
+        }
+        at += push_block(&bytes[at..], classes, buffer);
+        // What stopped it, if not the block's end, is the first byte of a character.
+        if let Some(c) = suspect_at(text, at, classes) {
+            at += c.len_utf8();
+            if is_unsafe(c) {
+                push(c, buffer);
+            } else {
+                buffer.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            }
+        }
+    }
+}
+
+/// Whether a block can be copied, whatever it is copied to. Without an early exit compilers make
+/// vector instructions of it.
+fn is_plain(block: &[u8; BLOCK]) -> bool {
+    let is_special = |byte| is_suspect(byte) | (byte == b'"') | (byte == b'\\');
+    !block.iter().fold(false, |any, &byte| any | is_special(byte))
+}
+
+/// Appends a block's bytes up to the first suspect one, and returns how many.
+fn push_block(bytes: &[u8], classes: &[Class; 256], buffer: &mut Vec<u8>) -> usize {
+    let mut out = [0; 2 * BLOCK];
+    let (mut taken, mut written) = (0, 0);
+    for &byte in bytes.iter().take(BLOCK) {
+        match classes[usize::from(byte)] {
+            Class::Plain => {}
+            Class::Quoted => {
+                out[written] = b'\\';
+                written += 1;
+            }
+            Class::Suspect => break,
+        }
+        out[written] = byte;
+        written += 1;
+        taken += 1;
+    }
+    buffer.extend_from_slice(&out[..written]);
+    taken
+}
+
+fn suspect_at(text: &str, at: usize, classes: &[Class; 256]) -> Option<char> {
+    let &first = text.as_bytes().get(at)?;
+    if classes[usize::from(first)] == Class::Suspect { text[at..].chars().next() } else { None }
 }
 
 fn push_char(c: char, buffer: &mut Vec<u8>) {
@@ -89,8 +154,6 @@ fn push_char(c: char, buffer: &mut Vec<u8>) {
 
 fn push_json_char(c: char, buffer: &mut Vec<u8>) {
     let short = match c {
-        '"' => "\\\"",
-        '\\' => "\\\\",
         '\n' => "\\n",
         '\r' => "\\r",
         '\t' => "\\t",
@@ -111,7 +174,7 @@ mod tests {
 
     #[test]
     fn every_character_to_be_escaped_is_suspect() {
-        for c in ('\0'..=char::MAX).filter(|&c| is_unsafe(c) || matches!(c, '"' | '\\')) {
+        for c in ('\0'..=char::MAX).filter(|&c| is_unsafe(c)) {
             assert!(is_suspect(c.encode_utf8(&mut [0; 4]).as_bytes()[0]), "{c:?}");
         }
     }

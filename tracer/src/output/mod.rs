@@ -1,6 +1,7 @@
 //! Events as lines: JSON for programs, text for people, each over [`std::io::Write`].
 
 mod clock;
+mod digits;
 mod escape;
 mod hex;
 mod json;
