@@ -10,8 +10,9 @@ use crate::{setup, shell};
 
 /// The committed counts.
 const COUNTS: &str = "tracer/benches/instructions.json";
-/// Percent that a count may grow: hash seeds and other processors' `memcpy` make some difference.
-const TOLERANCE: f64 = 3.0;
+/// Percent that a count may grow: hash seeds, other processors' `memcpy`, and what the compiler inlines (3.5%
+/// seen in a stage after a change elsewhere) make some difference.
+const TOLERANCE: f64 = 5.0;
 
 /// Callgrind counts `rep movsb` as an instruction for each byte, which no processor takes for it: let
 /// glibc copy with vector instructions whatever the length (Tunables, "Hardware Capability Tunables").

@@ -124,7 +124,7 @@ enum Command {
     /// Count the instructions that each stage of decoding takes, and compare with the last counts
     ///
     /// Runs the stages of `cargo bench` once under callgrind (Debian's package valgrind, which is
-    /// installed when it is missing). Exit status 1 when one takes 3% more instructions than
+    /// installed when it is missing). Exit status 1 when one takes 5% more instructions than
     /// tracer/benches/instructions.json says. Counts are of one compiler: with another one nothing is
     /// compared, and that is said.
     Instructions {

@@ -24,10 +24,8 @@ pub(super) fn push_fixed<const N: usize>(mut number: u64, buffer: &mut Vec<u8>) 
 pub(super) fn push_endpoint(endpoint: Endpoint, buffer: &mut Vec<u8>) {
     match endpoint.socket_addr() {
         SocketAddr::V4(v4) => {
-            for (octet, after) in v4.ip().octets().into_iter().zip(*b"...:") {
-                push(u64::from(octet), buffer);
-                buffer.push(after);
-            }
+            let (text, len) = dotted(v4.ip().octets());
+            buffer.extend_from_slice(&text[..len]);
             push(u64::from(v4.port()), buffer);
         }
         v6 @ SocketAddr::V6(_) => {
@@ -36,6 +34,36 @@ pub(super) fn push_endpoint(endpoint: Endpoint, buffer: &mut Vec<u8>) {
         }
     }
 }
+
+/// `127.0.0.1:` and its length.
+fn dotted(octets: [u8; 4]) -> ([u8; 16], usize) {
+    let (mut text, mut len) = ([0; 16], 0);
+    for octet in octets {
+        let (digits, count) = OCTETS[usize::from(octet)];
+        // Four bytes whatever the count: the next octet overwrites what is too much.
+        text[len..len + 4].copy_from_slice(&digits);
+        len += usize::from(count);
+    }
+    text[len - 1] = b':';
+    (text, len)
+}
+
+/// Each octet with a dot behind it, and how many characters that is.
+static OCTETS: [([u8; 4], u8); 256] = {
+    let mut table = [([0; 4], 0); 256];
+    let mut octet = 0;
+    while octet < table.len() {
+        let [hundreds, tens, ones] = [octet / 100, octet / 10 % 10, octet % 10];
+        let [h, t, o] = [b'0' + hundreds as u8, b'0' + tens as u8, b'0' + ones as u8];
+        table[octet] = match octet {
+            0..10 => ([o, b'.', 0, 0], 2),
+            10..100 => ([t, o, b'.', 0], 3),
+            _ => ([h, t, o, b'.'], 4),
+        };
+        octet += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {
@@ -57,7 +85,13 @@ mod tests {
 
     #[test]
     fn endpoints_are_written_as_they_display() {
-        for text in ["0.0.0.0:1", "10.200.0.255:65535", "[::1]:7272", "[2001:db8::1:0:7]:80"] {
+        for text in [
+            "0.0.0.0:1",
+            "10.200.9.99:65535",
+            "255.255.255.255:10",
+            "[::1]:7272",
+            "[2001:db8::1:0:7]:80",
+        ] {
             let endpoint = Endpoint::from(text.parse::<SocketAddr>().unwrap());
             assert_eq!(pushed(|buffer| push_endpoint(endpoint, buffer)), format!("> {text}"));
         }

@@ -141,10 +141,12 @@ impl Tracker {
         let (key, end) = FlowKey::of(segment);
         if segment.has(SYN) && !segment.has(ACK) {
             self.syn(key, end, segment, sink);
-        } else if let Some(half_open) = self.half_open.pop(&key) {
+        } else if !self.half_open.is_empty()
+            && let Some(half_open) = self.half_open.pop(&key)
+        {
             self.after_syn(key, end, half_open, segment, sink);
-        } else if self.connections.contains(&key) {
-            return self.follow(&key, end, segment, sink);
+        } else if let Some(interest) = self.try_follow(&key, end, segment, sink) {
+            return interest;
         } else {
             self.unknown(key, end, segment, sink);
         }
@@ -324,16 +326,23 @@ impl Tracker {
         self.connections.push(key, Box::new(connection));
     }
 
-    /// Gives a segment to its connection, and does what follows from it.
-    fn follow(
+    /// Gives a segment to its connection, which there is.
+    fn follow(&mut self, key: &FlowKey, end: End, segment: &Segment<'_>, sink: &mut dyn Sink) {
+        let known = self.try_follow(key, end, segment, sink);
+        debug_assert!(known.is_some(), "it was looked up, or opened");
+    }
+
+    /// Gives a segment to its connection, if there is one, and does what follows from it. Says what
+    /// more of the segment's direction is good for.
+    fn try_follow(
         &mut self,
         key: &FlowKey,
         end: End,
         segment: &Segment<'_>,
         sink: &mut dyn Sink,
-    ) -> Interest {
+    ) -> Option<Interest> {
         let Self { connections, options, counts, tools, .. } = self;
-        let Some(connection) = connections.get_mut(key) else { return Interest::Payload };
+        let connection = connections.get_mut(key)?;
         let held = connection.memory();
         let tell = Tell { time: segment.time, options, counts, sink };
         let mut env = Env { tell, tools };
@@ -344,7 +353,7 @@ impl Tracker {
         connection.is_queued |= is_new_hole;
         if let Some(ending) = ending {
             self.close(key, ending, segment.time, sink);
-            return interest;
+            return Some(interest);
         }
         if is_new_hole {
             let due = segment.time.saturating_add(self.options.limits.reordering);
@@ -353,7 +362,7 @@ impl Tracker {
         if self.held > self.options.limits.memory {
             self.shed(segment.time, sink);
         }
-        interest
+        Some(interest)
     }
 
     /// Ends the connections that hold most, until a quarter of the memory is free again: so the
