@@ -15,55 +15,72 @@ pub(super) fn is_unsafe(c: char) -> bool {
 
 /// Appends `text`, unsafe characters as `\n`, `\r`, `\t`, `\u{1b}`.
 pub(super) fn push(text: &str, buffer: &mut Vec<u8>) {
-    push_with(text, &IN_TEXT, buffer, push_char);
+    push_with(text, buffer, |run, buffer| buffer.extend_from_slice(run), push_char);
 }
 
 /// Appends `text` as the inside of a JSON string (RFC 8259 section 7), unsafe characters escaped too.
 pub(super) fn push_json(text: &str, buffer: &mut Vec<u8>) {
-    push_with(text, &IN_JSON, buffer, push_json_char);
+    push_with(text, buffer, push_quoted, push_json_char);
 }
 
 /// Whether all of `text` may stand in a JSON string as it is. When in doubt, it may not.
 pub(super) fn is_plain_json(text: &str) -> bool {
-    text.bytes().all(|byte| IN_JSON[usize::from(byte)] == Class::Plain)
+    !text.bytes().any(|byte| is_suspect(byte) | is_quoted(byte))
 }
 
-/// What a byte of UTF-8 means for escaping.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Class {
-    /// Stands for itself.
-    Plain,
-    /// Wants a backslash before it.
-    Quoted,
-    /// Begins a character that [`is_unsafe`] has to look at.
-    Suspect,
-}
-
-static IN_TEXT: [Class; 256] = classes(false);
-static IN_JSON: [Class; 256] = classes(true);
-
-const fn classes(is_json: bool) -> [Class; 256] {
-    let mut classes = [Class::Plain; 256];
-    let mut byte = 0;
-    while byte < classes.len() {
-        if is_suspect(byte as u8) {
-            classes[byte] = Class::Suspect;
+/// Appends `text`: its runs of safe characters by `push_run`, the unsafe ones by `push_unsafe`.
+fn push_with(
+    text: &str,
+    buffer: &mut Vec<u8>,
+    push_run: impl Fn(&[u8], &mut Vec<u8>),
+    push_unsafe: impl Fn(char, &mut Vec<u8>),
+) {
+    let bytes = text.as_bytes();
+    let (mut run, mut from) = (0, 0);
+    while let Some(at) = next_suspect(bytes, from) {
+        let Some(c) = text[at..].chars().next() else { break };
+        from = at + c.len_utf8();
+        if is_unsafe(c) {
+            push_run(&bytes[run..at], buffer);
+            push_unsafe(c, buffer);
+            run = from;
         }
+    }
+    push_run(&bytes[run..], buffer);
+}
+
+/// Bytes looked at together.
+const BLOCK: usize = 32;
+
+/// The first byte from `from` on that may begin an unsafe character.
+fn next_suspect(bytes: &[u8], from: usize) -> Option<usize> {
+    let mut at = from;
+    // Without an early exit compilers make vector instructions of it.
+    while let Some(block) = bytes[at..].first_chunk::<BLOCK>()
+        && !block.iter().fold(false, |any, &byte| any | is_suspect(byte))
+    {
+        at += BLOCK;
+    }
+    bytes[at..].iter().position(|&byte| IS_SUSPECT[usize::from(byte)]).map(|found| at + found)
+}
+
+/// [`is_suspect`] of every byte, for one byte at a time.
+static IS_SUSPECT: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        table[byte] = is_suspect(byte as u8);
         byte += 1;
     }
-    if is_json {
-        classes[b'"' as usize] = Class::Quoted;
-        classes[b'\\' as usize] = Class::Quoted;
-    }
-    classes
-}
+    table
+};
 
-/// Whether a byte is, or begins, a character that [`is_unsafe`] may want escaped. The six first bytes
-/// of UTF-8 sequences are those of U+0080, U+061C, U+180E, U+200B, U+FEFF and U+E0000.
+/// Whether a byte begins a character that [`is_unsafe`] may find so. The six first bytes of UTF-8
+/// sequences are those of U+0080, U+061C, U+180E, U+200B, U+FEFF and U+E0000.
 #[inline(always)]
 const fn is_suspect(byte: u8) -> bool {
-    let ascii = (byte < 0x20) | (byte == 0x7f);
-    ascii
+    (byte < 0x20)
+        | (byte == 0x7f)
         | (byte == 0xc2)
         | (byte == 0xd8)
         | (byte == 0xe1)
@@ -72,70 +89,47 @@ const fn is_suspect(byte: u8) -> bool {
         | (byte == 0xf3)
 }
 
-/// Bytes looked at together.
-const BLOCK: usize = 32;
+/// Whether JSON wants a backslash before the byte.
+#[inline(always)]
+fn is_quoted(byte: u8) -> bool {
+    (byte == b'"') | (byte == b'\\')
+}
 
-/// Appends `text`, its bytes being of these classes; `push` appends unsafe characters.
-fn push_with(
-    text: &str,
-    classes: &[Class; 256],
-    buffer: &mut Vec<u8>,
-    push: impl Fn(char, &mut Vec<u8>),
-) {
-    let bytes = text.as_bytes();
-    let mut at = 0;
-    while at < bytes.len() {
-        if let Some(block) = bytes[at..].first_chunk::<BLOCK>()
-            && is_plain(block)
-        {
-            buffer.extend_from_slice(block);
-            at += BLOCK;
-            continue;
-        }
-        at += push_block(&bytes[at..], classes, buffer);
-        // What stopped it, if not the block's end, is the first byte of a character.
-        if let Some(c) = suspect_at(text, at, classes) {
-            at += c.len_utf8();
-            if is_unsafe(c) {
-                push(c, buffer);
-            } else {
-                buffer.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+/// Appends bytes, with a backslash before some.
+fn push_quoted(run: &[u8], buffer: &mut Vec<u8>) {
+    for mut block in run.chunks(2 * BLOCK) {
+        let (mut out, mut len) = ([0; 4 * BLOCK + 8], 0);
+        while let Some(word) = block.first_chunk::<8>() {
+            // All eight are written, and those before the first quoted one kept.
+            out[len..len + 8].copy_from_slice(word);
+            let plain = plain_bytes(*word);
+            len += plain;
+            block = &block[plain..];
+            if plain < 8 {
+                out[len..len + 2].copy_from_slice(&[b'\\', block[0]]);
+                len += 2;
+                block = &block[1..];
             }
+        }
+        buffer.extend_from_slice(&out[..len]);
+        for &byte in block {
+            if is_quoted(byte) {
+                buffer.push(b'\\');
+            }
+            buffer.push(byte);
         }
     }
 }
 
-/// Whether a block can be copied, whatever it is copied to. Without an early exit compilers make
-/// vector instructions of it.
-fn is_plain(block: &[u8; BLOCK]) -> bool {
-    let is_special = |byte| is_suspect(byte) | (byte == b'"') | (byte == b'\\');
-    !block.iter().fold(false, |any, &byte| any | is_special(byte))
-}
-
-/// Appends a block's bytes up to the first suspect one, and returns how many.
-fn push_block(bytes: &[u8], classes: &[Class; 256], buffer: &mut Vec<u8>) -> usize {
-    let mut out = [0; 2 * BLOCK];
-    let (mut taken, mut written) = (0, 0);
-    for &byte in bytes.iter().take(BLOCK) {
-        match classes[usize::from(byte)] {
-            Class::Plain => {}
-            Class::Quoted => {
-                out[written] = b'\\';
-                written += 1;
-            }
-            Class::Suspect => break,
-        }
-        out[written] = byte;
-        written += 1;
-        taken += 1;
-    }
-    buffer.extend_from_slice(&out[..written]);
-    taken
-}
-
-fn suspect_at(text: &str, at: usize, classes: &[Class; 256]) -> Option<char> {
-    let &first = text.as_bytes().get(at)?;
-    if classes[usize::from(first)] == Class::Suspect { text[at..].chars().next() } else { None }
+/// How many bytes come before the first that [`is_quoted`], eight when none is.
+#[inline(always)]
+fn plain_bytes(word: [u8; 8]) -> usize {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    let word = u64::from_le_bytes(word);
+    // The highest bit of each zero byte; above the lowest zero byte it may be of others, too.
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & (ONES << 7);
+    let quoted = zeros(word ^ (ONES * u64::from(b'"'))) | zeros(word ^ (ONES * u64::from(b'\\')));
+    quoted.trailing_zeros() as usize / 8
 }
 
 fn push_char(c: char, buffer: &mut Vec<u8>) {

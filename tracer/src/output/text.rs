@@ -4,11 +4,11 @@ use std::{fmt, io::Write as _};
 
 use anstyle::{AnsiColor, Effects, Style as Ansi};
 
-use super::{Format, WallClock, clock::Stamp, escape, hex};
+use super::{Format, WallClock, clock::Stamp, digits, escape, hex};
 use crate::{
     event::{
-        Body, Conn, Control, Event, How, Joined, SegmentInfo, Start, Stats, TcpClose, WsFrame,
-        WsMessage, WsOpen, flag_names,
+        Body, Conn, Control, Event, FlagNames, How, Joined, SegmentInfo, Start, Stats, TcpClose,
+        WsFrame, WsMessage, WsOpen,
     },
     tcp::options::Options,
     ws::{close, frame::Opcode, message::Payload, receiver::Sender},
@@ -95,7 +95,11 @@ impl Line<'_> {
 
     /// ` #1 127.0.0.1:60653 →`
     fn connection(&mut self, conn: Conn, from: Option<Sender>) {
-        self.print(format_args!(" #{} {} ", conn.id, conn.client));
+        self.buffer.extend_from_slice(b" #");
+        digits::push(conn.id, self.buffer);
+        self.buffer.push(b' ');
+        digits::push_endpoint(conn.client, self.buffer);
+        self.buffer.push(b' ');
         match from {
             Some(Sender::Client) => self.styled(CLIENT, format_args!("→ ")),
             Some(Sender::Server) => self.styled(SERVER, format_args!("← ")),
@@ -299,7 +303,7 @@ impl Line<'_> {
     /// As tcpdump(1) prints it: relative numbers, but with a SYN.
     fn segment(&mut self, segment: &SegmentInfo<'_>) {
         let SegmentInfo { flags, seq, raw_seq, ack, raw_ack, win, options, len } = segment;
-        self.print(format_args!("Flags [{}]", flag_names(*flags)));
+        self.print(format_args!("Flags [{}]", FlagNames(*flags)));
         let is_syn = flags & tracer_common::packet::flags::SYN != 0;
         if is_syn {
             self.print(format_args!(", seq {raw_seq}"));

@@ -445,10 +445,14 @@ impl Receiver {
     }
 
     fn end_of_control(&mut self, header: Header, plain: &[u8], ctx: &mut Context<'_>) {
-        self.collect_control(plain);
+        // Mostly it comes in one piece, of legal length.
+        let is_whole = plain.len() as u64 == header.len && header.len <= MAX_CONTROL_LEN;
+        if !is_whole {
+            self.collect_control(plain);
+        }
         self.is_control_cut = false;
-        let payload = std::mem::take(&mut self.control);
-        let payload = &payload[..];
+        let collected = std::mem::take(&mut self.control);
+        let payload = if is_whole { plain } else { &collected };
         if header.opcode.is_reserved() {
             return;
         }
