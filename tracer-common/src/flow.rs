@@ -43,7 +43,7 @@ impl Bypassed {
     /// time for one, or the flow's `last` segment.
     #[inline(always)]
     pub fn leave_out(&mut self, bytes: u32, now: u64, last: bool) -> Option<u32> {
-        self.left_out += bytes as u64;
+        self.left_out += u64::from(bytes);
         let is_due = last
             || self.left_out >= Self::MAX_LEFT_OUT
             || now.wrapping_sub(self.told_at) >= Self::MAX_SILENCE;
