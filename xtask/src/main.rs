@@ -1,6 +1,7 @@
 //! The project's one door: `cargo xtask <command>`. A command line comes in; other programs are
 //! started in the right order, each printed before it runs.
 
+mod bench;
 mod build;
 mod compare;
 mod demo;
@@ -133,6 +134,19 @@ enum Command {
         update: bool,
     },
 
+    /// Measure what observing a service costs it: the tracer, tcpdump, tshark, tcpflow
+    ///
+    /// Plays WebSocket loads in network namespaces of their own, with and without somebody who
+    /// watches, in many short rounds one after the other, and writes a report with plots and all
+    /// raw figures to docs/bench. Installs the programs that it compares with from Debian's
+    /// packages. Needs root (sudo is used when you are not), two CPUs, and a machine that has
+    /// nothing else to do: the whole takes about 20 minutes.
+    Bench(bench::Options),
+
+    /// One of the processes of `bench`
+    #[command(hide = true, subcommand)]
+    BenchPart(bench::Part),
+
     /// Start one test program, through sudo when it needs root (`cargo test` calls this)
     #[command(hide = true)]
     TestRunner {
@@ -157,6 +171,8 @@ fn main() -> ExitCode {
         Command::Fuzz { seconds, targets } => fuzz::command(seconds, &targets),
         Command::Compare => compare::command(),
         Command::Instructions { update } => instructions::command(update),
+        Command::Bench(options) => bench::command(&options),
+        Command::BenchPart(part) => bench::part(part),
         Command::TestRunner { no_live, command } => test::runner(no_live, &command),
     };
     match result {

@@ -84,6 +84,11 @@ pub(crate) fn libpcap() -> Result<()> {
         .context("cannot install libpcap-dev: install libpcap and its headers by hand")
 }
 
+/// Debian's packages of these names. Silent when they are there.
+pub(crate) fn packages(names: &[&str]) -> Result<()> {
+    apt::install(names)
+}
+
 fn install(ways: &[Way]) -> Result<()> {
     if shell::find("rustup").is_none() {
         bail!(
