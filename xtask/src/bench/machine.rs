@@ -1,11 +1,21 @@
 //! Where and with what was measured: figures without that mean nothing.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::Path,
+    process::Command,
+    thread::sleep,
+    time::{Duration, Instant},
+};
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
+use super::process::Idle;
 use crate::shell;
+
+/// How long we look for others.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// The machine, the kernel, and the programs.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -18,6 +28,8 @@ pub(super) struct Machine {
     pub(super) distribution: String,
     /// The commit that was measured.
     pub(super) commit: String,
+    /// CPU time that others used before anything was measured, of all CPU time.
+    pub(super) background: f64,
     /// What each program says of its version.
     pub(super) programs: Vec<String>,
 }
@@ -39,9 +51,19 @@ impl Machine {
             kernel: uname.release().to_string_lossy().into_owned(),
             distribution: field(&release, "PRETTY_NAME").unwrap_or("unknown").to_owned(),
             commit: commit(),
+            background: background()?,
             programs: programs(tracer),
         })
     }
+}
+
+/// Looks for a while at what others do.
+fn background() -> Result<f64> {
+    let (begin, before) = (Instant::now(), Idle::now()?);
+    sleep(LOOK);
+    let cpus = std::thread::available_parallelism()?.get() as f64;
+    let idle = (Idle::now()?.idle_ms - before.idle_ms) as f64 / 1e3;
+    Ok((1.0 - idle / (begin.elapsed().as_secs_f64() * cpus)).max(0.0))
 }
 
 /// The value behind `name` and `:` or `=`, without quotes.

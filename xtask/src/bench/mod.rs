@@ -42,6 +42,9 @@ const DIRECTORY: &str = "docs/bench";
 /// All raw figures, in that directory.
 const RAW: &str = "results.json";
 
+/// Others may use this share of all CPU time before we complain.
+const NOISE: f64 = 0.05;
+
 /// What is measured, and where it is told.
 #[derive(Args)]
 pub(crate) struct Options {
@@ -52,8 +55,12 @@ pub(crate) struct Options {
     #[arg(long, value_name = "DIRECTORY")]
     to: Option<PathBuf>,
 
-    /// Measure nothing: write the report of the raw figures that are there once more
+    /// Add to the raw figures that are there, if they are of the same commit and kernel
     #[arg(long)]
+    add: bool,
+
+    /// Measure nothing: write the report of the raw figures that are there once more
+    #[arg(long, conflicts_with = "add")]
     render: bool,
 }
 
@@ -123,11 +130,15 @@ pub(crate) fn command(options: &Options) -> Result<()> {
     if cfg!(debug_assertions) {
         return again_for_speed();
     }
-    let results = measure(&options.rounds)?;
+    let raw = directory.join(RAW);
+    let earlier = if options.add { Some(Results::read(&raw)?) } else { None };
+    let mut results = measure(&options.rounds)?;
     ensure!(!results.rounds.is_empty(), "no round could be finished (why, is said above)");
+    if let Some(earlier) = earlier {
+        results = results.after(earlier)?;
+    }
     fs::create_dir_all(&directory)
         .with_context(|| format!("cannot create {}", directory.display()))?;
-    let raw = directory.join(RAW);
     fs::write(&raw, results.to_json()?)
         .with_context(|| format!("cannot write {}", raw.display()))?;
     report::write(&results, &directory)
@@ -142,12 +153,16 @@ fn again_for_speed() -> Result<()> {
 
 fn measure(options: &rounds::Options) -> Result<Results> {
     setup::everything()?;
-    setup::packages(&observer::PACKAGES).context("the programs to compare with are missing")?;
+    install_observers()?;
     let tracer = build_tracer()?;
     if !shell::is_root() {
         eprintln!("bench: network namespaces and tracing need root: asking sudo");
     }
     let machine = Machine::this(&tracer)?;
+    if machine.background > NOISE {
+        let share = machine.background * 100.0;
+        eprintln!("bench: others use {share:.0}% of the CPUs: figures will say little");
+    }
     let mut results = Results { machine, seconds: options.seconds, ..Results::default() };
     let us = env::current_exe().context("cannot tell where this program lies")?;
     let mut root = shell::privileged(us);
@@ -162,6 +177,18 @@ fn measure(options: &rounds::Options) -> Result<Results> {
         results.failures.push(format!("not everything could be measured ({status})"));
     }
     Ok(results)
+}
+
+/// The programs to compare with.
+fn install_observers() -> Result<()> {
+    // Each program has the name of its package.
+    let missing: Vec<_> =
+        observer::PACKAGES.into_iter().filter(|name| shell::find(name).is_none()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    eprintln!("bench: missing, and installed now: {}", missing.join(", "));
+    setup::packages(&missing).context("cannot install the programs to compare with")
 }
 
 /// The tracer with every source that it can have.

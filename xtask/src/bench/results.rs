@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::{machine::Machine, offline::Offline, round::Round};
@@ -38,6 +38,24 @@ impl Results {
         }
     }
 
+    /// What was measured earlier, if it was on the same machine with the same programs, goes before.
+    pub(super) fn after(self, earlier: Self) -> Result<Self> {
+        let (now, then) = (&self.machine, &earlier.machine);
+        let is_same = now.kernel == then.kernel && now.commit == then.commit && now.cpu == then.cpu;
+        ensure!(
+            is_same,
+            "the raw figures that are there are of commit {} on Linux {}: leave out --add",
+            then.commit,
+            then.kernel
+        );
+        Ok(Self {
+            rounds: [earlier.rounds, self.rounds].concat(),
+            failures: [earlier.failures, self.failures].concat(),
+            offline: if self.offline.is_empty() { earlier.offline } else { self.offline },
+            ..self
+        })
+    }
+
     pub(super) fn read(path: &Path) -> Result<Self> {
         let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         serde_json::from_slice(&text).with_context(|| format!("{} is odd", path.display()))
@@ -65,6 +83,20 @@ fn lines<T: Serialize>(items: &[T]) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_was_measured_with_the_same_is_added_to() {
+        let of = |commit: &str, offline: usize| Results {
+            machine: Machine { commit: commit.to_owned(), ..Machine::default() },
+            rounds: vec![Round::default()],
+            offline: vec![Offline::default(); offline],
+            ..Results::default()
+        };
+        let both = of("a", 0).after(of("a", 3)).expect("the same");
+        assert_eq!((both.rounds.len(), both.offline.len()), (2, 3));
+        let error = of("b", 0).after(of("a", 0)).expect_err("another commit");
+        assert!(error.to_string().contains("of commit a"), "{error}");
+    }
 
     #[test]
     fn what_is_written_can_be_read() {

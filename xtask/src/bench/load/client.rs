@@ -37,23 +37,13 @@ pub(in crate::bench) struct Report {
     pub(in crate::bench) all: Counts,
 }
 
-/// Connects, plays the load for as long as `window` and a little before it, and says when which
-/// part begins.
+/// Connects, plays the load when the parent says so, and tells it what came of it.
 pub(super) fn run(load: &Load, window: Duration) -> Result<()> {
     let spoken = messages::spoken(load)?;
-    let mut clients = Clients::connect(load, &spoken)?;
+    let clients = Clients::connect(load, &spoken)?;
     say("ready")?;
     await_parent()?;
-    clients.start()?;
-    clients.warm_up(load)?;
-    say("begin")?;
-    let (begin, before) = (Instant::now(), clients.counts);
-    clients.play_until(begin + window)?;
-    let (seconds, after) = (begin.elapsed().as_secs_f64(), clients.counts);
-    say("end")?;
-    clients.finish()?;
-    let all = clients.counts;
-    let report = Report { seconds, window: after.since(before), all };
+    let report = clients.report(window, say)?;
     say(&serde_json::to_string(&report)?)?;
     // Until it has looked at what we have used.
     await_parent()
@@ -66,7 +56,7 @@ fn await_parent() -> Result<()> {
 }
 
 /// All clients.
-struct Clients<'a> {
+pub(super) struct Clients<'a> {
     load: &'a Load,
     /// What they say.
     spoken: &'a [Message],
@@ -101,7 +91,7 @@ struct Heard {
 }
 
 impl<'a> Clients<'a> {
-    fn connect(load: &'a Load, spoken: &'a [Message]) -> Result<Self> {
+    pub(super) fn connect(load: &'a Load, spoken: &'a [Message]) -> Result<Self> {
         let poll = Poll::new()?;
         let mut clients = Vec::with_capacity(load.connections);
         for number in 0..load.connections {
@@ -125,6 +115,23 @@ impl<'a> Clients<'a> {
         })
     }
 
+    /// Plays for as long as `window` and a little before it, and says when it begins and ends.
+    pub(super) fn report(
+        mut self,
+        window: Duration,
+        say: impl Fn(&str) -> Result<()>,
+    ) -> Result<Report> {
+        self.start()?;
+        self.warm_up()?;
+        say("begin")?;
+        let (begin, before) = (Instant::now(), self.counts);
+        self.play_until(begin + window)?;
+        let (seconds, after) = (begin.elapsed().as_secs_f64(), self.counts);
+        say("end")?;
+        self.finish()?;
+        Ok(Report { seconds, window: after.since(before), all: self.counts })
+    }
+
     /// Everybody who has something to say says it.
     fn start(&mut self) -> Result<()> {
         let (speakers, times) = match self.load.kind {
@@ -140,8 +147,8 @@ impl<'a> Clients<'a> {
     }
 
     /// Probes come before what is measured, which is the silence after them.
-    fn warm_up(&mut self, load: &Load) -> Result<()> {
-        let probes = match load.kind {
+    fn warm_up(&mut self) -> Result<()> {
+        let probes = match self.load.kind {
             Kind::Probe(pace) => pace.probes,
             _ => 0,
         };

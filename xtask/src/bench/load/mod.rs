@@ -235,13 +235,4 @@ fn say(line: &str) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn loads_are_found_by_name() {
-        assert_eq!(named("many").expect("it is there").connections, 10_000);
-        let error = named("mani").expect_err("it is not there");
-        assert!(error.contains("no load mani; there are echo64, stream-64k-1"), "{error}");
-    }
-}
+mod tests;

@@ -3,6 +3,7 @@
 use std::{
     io::{self, ErrorKind, Read as _, Write as _},
     net::{Ipv4Addr, TcpListener, TcpStream},
+    os::fd::AsFd,
     thread::sleep,
     time::Duration,
 };
@@ -30,14 +31,20 @@ const TURN: u64 = 8;
 pub(super) fn run(load: &Load) -> Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, load.port))
         .with_context(|| format!("cannot listen on port {}", load.port))?;
-    let mut poll = Poll::new()?;
-    poll.add(&listener, LISTENER)?;
-    poll.add(io::stdin(), PARENT)?;
-    let mut server = Server::new(load);
     say("listening")?;
+    let counts = serve(load, &listener, io::stdin())?;
+    say(&serde_json::to_string(&counts)?)
+}
+
+/// Serves until `parent` can be read, or has ended.
+pub(super) fn serve(load: &Load, listener: &TcpListener, parent: impl AsFd) -> Result<Counts> {
+    let mut poll = Poll::new()?;
+    poll.add(listener, LISTENER)?;
+    poll.add(&parent, PARENT)?;
+    let mut server = Server::new(load);
     while !server.is_over {
         poll.wait(None, |poll, number, is_readable| match number {
-            LISTENER => server.accept(poll, &listener),
+            LISTENER => server.accept(poll, listener),
             PARENT => {
                 server.is_over = true;
                 Ok(())
@@ -45,7 +52,7 @@ pub(super) fn run(load: &Load) -> Result<()> {
             client => server.serve(poll, client - CLIENTS, is_readable),
         })?;
     }
-    say(&serde_json::to_string(&server.counts)?)
+    Ok(server.counts)
 }
 
 struct Server<'a> {

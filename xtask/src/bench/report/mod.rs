@@ -80,7 +80,7 @@ fn plots(figures: &[Figures]) -> [Plot; 2] {
             "cost",
             "CPU time of service, kernel and observer together, over that without an observer",
             |figures| figures.cost,
-            (0.8, 3.0),
+            (0.5, 2.5),
         ),
     ]
 }
@@ -118,6 +118,7 @@ fn lost(lost: Lost) -> String {
 fn shown(figures: &Figures) -> String {
     match figures.shown {
         None => String::new(),
+        Some((0, 0)) => "none to see".to_owned(),
         Some((shown, said)) if shown == said => format!("all {said}"),
         Some((shown, said)) => format!("**{shown} of {said}**"),
     }

@@ -62,12 +62,14 @@ fn section(title: &str, table: &Table) -> String {
 }
 
 fn machine(machine: &Machine, results: &Results) -> String {
-    let Machine { date, cpu, cpus, memory_mib, kernel, distribution, commit, programs } = machine;
+    let Machine { date, cpu, cpus, memory_mib, kernel, distribution, .. } = machine;
+    let Machine { commit, background, programs, .. } = machine;
     format!(
         "{date}, commit {commit}. {cpus} CPUs ({cpu}), {memory_mib} MiB, Linux {kernel}, \
-         {distribution}. {} rounds of {} s.\n\n- {}\n",
+         {distribution}. {} rounds of {} s; before them others used {:.1}% of the CPUs.\n\n- {}\n",
         results.rounds.len(),
         results.seconds,
+        background * 100.0,
         programs.join("\n- ")
     )
 }
