@@ -49,7 +49,7 @@ const NOISE: f64 = 0.05;
 #[derive(Args)]
 pub(crate) struct Options {
     #[command(flatten)]
-    rounds: rounds::Options,
+    rounds: rounds::Choice,
 
     /// Where report, plots and raw figures go [default: docs/bench]
     #[arg(long, value_name = "DIRECTORY")]
@@ -70,7 +70,7 @@ pub(crate) enum Part {
     /// Play all rounds, as root
     Rounds {
         #[command(flatten)]
-        options: rounds::Options,
+        options: rounds::Choice,
         /// The tracer's program
         #[arg(long)]
         tracer: PathBuf,
@@ -151,7 +151,7 @@ fn again_for_speed() -> Result<()> {
     shell::replace(Command::new(us).args(env::args_os().skip(1)))
 }
 
-fn measure(options: &rounds::Options) -> Result<Results> {
+fn measure(options: &rounds::Choice) -> Result<Results> {
     setup::everything()?;
     install_observers()?;
     let tracer = build_tracer()?;

@@ -35,7 +35,7 @@ const STATISTICS_LOADS: [&str; 3] = ["echo64", "stream-64k-1", "other-port"];
 
 /// What is to be played.
 #[derive(Clone, Debug, Args)]
-pub(crate) struct Options {
+pub(crate) struct Choice {
     /// How often each observer watches each load
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) rounds: u32,
@@ -57,7 +57,7 @@ pub(crate) struct Options {
     pub(super) only_throughput: bool,
 }
 
-impl Options {
+impl Choice {
     /// As they are typed.
     pub(super) fn to_arguments(&self) -> Vec<String> {
         let Self { rounds, seconds, load, observer, only_throughput } = self;
@@ -77,7 +77,7 @@ fn seconds(text: &str) -> Result<f64, String> {
 }
 
 /// Plays all rounds, and prints what came of each as a line of JSON.
-pub(super) fn play(options: &Options, tracer: PathBuf) -> Result<()> {
+pub(super) fn play(options: &Choice, tracer: PathBuf) -> Result<()> {
     let cast = Cast::new(options, tracer);
     for load in cast.loads() {
         for spec in cast.interleaved(load) {
@@ -133,13 +133,13 @@ fn knows_libpcap(tracer: &Path) -> bool {
 
 /// Who may take part.
 struct Cast<'a> {
-    options: &'a Options,
+    options: &'a Choice,
     tracer: PathBuf,
     observers: Vec<&'static Observer>,
 }
 
 impl<'a> Cast<'a> {
-    fn new(options: &'a Options, tracer: PathBuf) -> Self {
+    fn new(options: &'a Choice, tracer: PathBuf) -> Self {
         let has_libpcap = knows_libpcap(&tracer);
         let chosen = |observer: &&'static Observer| {
             options.observer.is_empty()
@@ -212,10 +212,10 @@ impl<'a> Cast<'a> {
 mod tests {
     use super::*;
 
-    fn options(observers: &[&str]) -> Options {
+    fn options(observers: &[&str]) -> Choice {
         let observer =
             observers.iter().map(|name| observer_named(name).expect("it is there")).collect();
-        Options { rounds: 4, seconds: 0.5, load: Vec::new(), observer, only_throughput: false }
+        Choice { rounds: 4, seconds: 0.5, load: Vec::new(), observer, only_throughput: false }
     }
 
     #[test]
