@@ -71,9 +71,8 @@ pub(crate) enum Part {
     Rounds {
         #[command(flatten)]
         options: rounds::Choice,
-        /// The tracer's program
-        #[arg(long)]
-        tracer: PathBuf,
+        #[command(flatten)]
+        tracer: rounds::Tracer,
     },
     /// Play one round, in the namespaces we are in
     Round {
@@ -158,7 +157,7 @@ fn measure(options: &rounds::Choice) -> Result<Results> {
     if !shell::is_root() {
         eprintln!("bench: network namespaces and tracing need root: asking sudo");
     }
-    let machine = Machine::this(&tracer)?;
+    let machine = Machine::this(&tracer.tracer)?;
     if machine.background > NOISE {
         let share = machine.background * 100.0;
         eprintln!("bench: others use {share:.0}% of the CPUs: figures will say little");
@@ -166,7 +165,10 @@ fn measure(options: &rounds::Choice) -> Result<Results> {
     let mut results = Results { machine, seconds: options.seconds, ..Results::default() };
     let us = env::current_exe().context("cannot tell where this program lies")?;
     let mut root = shell::privileged(us);
-    root.args(["bench-part", "rounds", "--tracer"]).arg(tracer).args(options.to_arguments());
+    root.args(["bench-part", "rounds", "--tracer"]).arg(tracer.tracer).args(options.to_arguments());
+    if tracer.with_libpcap {
+        root.arg("--with-libpcap");
+    }
     let mut root = root.stdout(Stdio::piped()).spawn().context("cannot play the rounds")?;
     let lines = BufReader::new(root.stdout.take().context("no standard output")?).lines();
     for line in lines {
@@ -192,11 +194,12 @@ fn install_observers() -> Result<()> {
 }
 
 /// The tracer with every source that it can have.
-fn build_tracer() -> Result<PathBuf> {
+fn build_tracer() -> Result<rounds::Tracer> {
     let manifest = fs::read_to_string(shell::workspace().join("tracer/Cargo.toml"))?;
-    if manifest.lines().any(|line| line.starts_with("libpcap = ")) {
-        setup::packages(&["libpcap-dev"])?;
-        return build::release_with(&["libpcap"]);
+    let with_libpcap = manifest.lines().any(|line| line.starts_with("libpcap = "));
+    if with_libpcap {
+        setup::packages(&["libpcap-dev"]).context("--source libpcap wants libpcap-dev")?;
     }
-    build::release()
+    let features: &[&str] = if with_libpcap { &["libpcap"] } else { &[] };
+    Ok(rounds::Tracer { tracer: build::release_with(features)?, with_libpcap })
 }

@@ -3,12 +3,12 @@
 
 use std::{
     io::{self, Write as _},
-    path::{Path, PathBuf},
-    process::Command,
+    path::PathBuf,
 };
 
 use anyhow::{Context as _, Result};
 use clap::Args;
+use rustix::process::{Signal, set_parent_process_death_signal};
 
 use super::{
     classifier::Statistics,
@@ -19,7 +19,6 @@ use super::{
     results::Item,
     round::{Round, Spec},
 };
-use crate::shell;
 
 /// How long the silence is in which wake-ups are counted.
 const SILENCE: f64 = 5.0;
@@ -57,6 +56,18 @@ pub(crate) struct Choice {
     pub(super) only_throughput: bool,
 }
 
+/// The program under test.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Tracer {
+    /// The tracer's program
+    #[arg(long)]
+    pub(super) tracer: PathBuf,
+
+    /// Whether it can capture with libpcap too
+    #[arg(long)]
+    pub(super) with_libpcap: bool,
+}
+
 impl Choice {
     /// As they are typed.
     pub(super) fn to_arguments(&self) -> Vec<String> {
@@ -77,7 +88,8 @@ fn seconds(text: &str) -> Result<f64, String> {
 }
 
 /// Plays all rounds, and prints what came of each as a line of JSON.
-pub(super) fn play(options: &Choice, tracer: PathBuf) -> Result<()> {
+pub(super) fn play(options: &Choice, tracer: Tracer) -> Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
     let cast = Cast::new(options, tracer);
     for load in cast.loads() {
         for spec in cast.interleaved(load) {
@@ -125,12 +137,6 @@ fn report(item: &Item) -> Result<()> {
     writeln!(io::stdout().lock(), "{line}").context("nobody listens")
 }
 
-/// Whether this tracer was built with libpcap.
-fn knows_libpcap(tracer: &Path) -> bool {
-    let help = shell::output(Command::new(tracer).arg("--help")).unwrap_or_default();
-    help.contains("--source") && help.contains("libpcap")
-}
-
 /// Who may take part.
 struct Cast<'a> {
     options: &'a Choice,
@@ -139,8 +145,7 @@ struct Cast<'a> {
 }
 
 impl<'a> Cast<'a> {
-    fn new(options: &'a Choice, tracer: PathBuf) -> Self {
-        let has_libpcap = knows_libpcap(&tracer);
+    fn new(options: &'a Choice, tracer: Tracer) -> Self {
         let chosen = |observer: &&'static Observer| {
             options.observer.is_empty()
                 || options.observer.iter().any(|chosen| chosen.name == observer.name)
@@ -148,10 +153,10 @@ impl<'a> Cast<'a> {
         let observers = OBSERVERS
             .iter()
             .filter(|observer| observer.name != NOBODY)
-            .filter(|observer| observer.name != LIBPCAP || has_libpcap)
+            .filter(|observer| observer.name != LIBPCAP || tracer.with_libpcap)
             .filter(chosen)
             .collect();
-        Self { options, tracer, observers }
+        Self { options, tracer: tracer.tracer, observers }
     }
 
     fn loads(&self) -> Vec<&'static Load> {
@@ -221,7 +226,7 @@ mod tests {
     #[test]
     fn nobody_watches_before_and_after_everybody() {
         let options = options(&["tcpdump-w", "tracer"]);
-        let cast = Cast::new(&options, PathBuf::new());
+        let cast = Cast::new(&options, Tracer::default());
         let specs = cast.interleaved(&LOADS[0]);
         let names: Vec<_> = specs.iter().map(|spec| spec.observer.name).collect();
         assert_eq!(names[..5], ["none", "tcpdump-w", "none", "tracer", "none"]);
@@ -232,7 +237,7 @@ mod tests {
     #[test]
     fn tshark_takes_part_less_often() {
         let options = options(&["tshark"]);
-        let cast = Cast::new(&options, PathBuf::new());
+        let cast = Cast::new(&options, Tracer::default());
         assert_eq!(cast.interleaved(&LOADS[0]).len(), 7);
         assert!(cast.statistics().is_empty());
     }

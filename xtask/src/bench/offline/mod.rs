@@ -16,7 +16,7 @@ use super::{load::Conversation, sandbox, statistics::median};
 use crate::shell;
 
 /// How often each file is read; the median counts.
-const TIMES: usize = 5;
+const TIMES: usize = 3;
 
 /// Messages of 100 bytes, both ways over 64 connections.
 const SMALL: Contents = Contents { length: 100, connections: 64, messages: 2_000_000 };
