@@ -54,6 +54,7 @@ impl Packet {
             offset: 0,
             payload: &self.payload[..self.captured],
             more: false,
+            left_out: 0,
         }
     }
 
