@@ -63,7 +63,8 @@ pub struct Cli {
     #[arg(short, long, value_name = "BYTES", conflicts_with = "read")]
     pub snaplen: Option<u32>,
 
-    /// Payload bytes to show of each message; `0` shows none
+    /// Payload bytes to show of each message; `0` shows none, `unlimited` as many as an eighth of
+    /// --memory-limit
     #[arg(long, value_name = "SIZE", default_value = "4KiB")]
     pub payload_limit: Size,
 

@@ -138,7 +138,8 @@ fn bounds(limits: &LimitArgs, payload: Size) -> Limits {
         max_inflating,
     } = *limits;
     Limits {
-        payload: payload.0,
+        // One message, escaped (a control character takes 6 bytes), has to fit as well.
+        payload: payload.0.min(memory_limit.0 / 8),
         connections: max_connections as usize,
         half_open: max_half_open as usize,
         waiting_per_direction: reorder_limit.0,
@@ -346,6 +347,8 @@ mod tests {
             config(&["--memory-limit", "1M", "--idle-timeout", "9"]).unwrap().options.limits;
         assert_eq!((limits.memory, limits.idle), (1 << 20, 9 * SECOND));
         assert!(config(&["--max-connections", "0"]).is_err());
+        let limits = config(&["--payload-limit", "unlimited"]).unwrap().options.limits;
+        assert_eq!(limits.payload, limits.memory / 8, "what is shown is a part of what is held");
     }
 
     #[test]

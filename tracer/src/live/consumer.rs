@@ -98,14 +98,17 @@ impl<C: Capture> Consumer<C> {
 
     /// Says once that nothing comes.
     fn hint(&mut self, now: Nanos) {
-        if self.hint_at.is_some_and(|at| at <= now) {
+        let Some(at) = self.hint_at else { return };
+        let has_segments = self.pipeline.segments() > 0;
+        if has_segments || at <= now {
+            // An idle run is not to wake for this again.
             self.hint_at = None;
-            if self.pipeline.segments() == 0 {
-                let Self { ports, .. } = self;
-                notice(format_args!(
-                    "nothing on port {ports} so far; see which are in use with `ss -tln`"
-                ));
-            }
+        }
+        if !has_segments && at <= now {
+            let Self { ports, .. } = self;
+            notice(format_args!(
+                "nothing on port {ports} so far; see which are in use with `ss -tln`"
+            ));
         }
     }
 

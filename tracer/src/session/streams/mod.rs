@@ -21,8 +21,9 @@ use crate::{
     },
 };
 
-/// A stream joined late in which no frame was found in so many bytes is no WebSocket.
-const MAX_SEARCHED: u64 = 1 << 20;
+/// A stream joined late in which no frame was found in so many bytes is no WebSocket. It may have
+/// been joined in the middle of a long message.
+const MAX_SEARCHED: u64 = 8 << 20;
 /// Client frames that may come before the response to the upgrade was seen.
 const MAX_UPGRADING: usize = 256 * 1024;
 /// Bytes that tell HTTP and TLS from other streams.

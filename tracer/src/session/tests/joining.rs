@@ -38,6 +38,15 @@ fn a_connection_joined_midstream_decodes_from_its_first_frame() {
 }
 
 #[test]
+fn what_has_no_frames_in_it_is_given_up() {
+    let mut wire = Wire::new();
+    for _ in 0..(9 << 20) / 60_000 {
+        wire.data(Server, &[0xff; 60_000]);
+    }
+    assert_eq!(wire.told(), ["not_websocket unknown"]);
+}
+
+#[test]
 fn joined_inside_a_message_its_rest_is_a_gap() {
     let mut wire = Wire::new();
     wire.data(Server, &[b'x'; 100]);

@@ -4,7 +4,7 @@
 //! By chance means as often as each byte is in the stream that is searched: zeroes prove nothing
 //! where most bytes are zero, and nor does `0x81` where it is frequent.
 
-use std::cmp::min;
+use std::{cmp::min, sync::LazyLock};
 
 use crate::ws::{
     close,
@@ -37,12 +37,20 @@ pub(super) struct Background {
     top_bit: [f32; 2],
 }
 
-impl Background {
-    pub(super) fn new() -> Self {
+impl Default for Background {
+    fn default() -> Self {
         let (counts, surprise, top_bit) = ([0; 256], [0.0; 256], [0.0; 2]);
         let mut background = Self { counts, new: 0, weighed: 0, surprise, top_bit };
         background.weigh();
         background
+    }
+}
+
+impl Background {
+    /// Of a stream of which nothing is known: all bytes are equally rare.
+    pub(super) fn unknown() -> &'static Self {
+        static UNKNOWN: LazyLock<Background> = LazyLock::new(Background::default);
+        &UNKNOWN
     }
 
     pub(super) fn add(&mut self, bytes: &[u8]) {

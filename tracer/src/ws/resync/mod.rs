@@ -4,7 +4,8 @@
 //! much likelier the bytes are as headers than by chance. A chain of headers, each where the one
 //! before says, lengths of plausible size, masked text that comes out as UTF-8, frames that end
 //! where a segment ends. Segment starts need less evidence: most senders write whole frames. Gaps
-//! while searching are no end: their size is known, and frames go on behind them.
+//! while searching are no end: their size is known, and frames go on behind them. Of frames longer
+//! than what is kept, the place is remembered at which the next one must begin.
 
 mod evidence;
 mod stretch;
@@ -37,8 +38,16 @@ const MAX_CHAIN: usize = 16;
 const MAX_BYTES: usize = 256 * 1024;
 /// Segment starts that are tried again and again.
 const MAX_CANDIDATES: usize = 16;
-/// From how many bytes on every place is tried, and again whenever they have doubled.
-const FIRST_SCAN: usize = 512;
+/// From how many bytes on every place is tried, and again whenever they have doubled, or after
+/// [`MAX_SCAN_STEP`]: in bulk traffic the search must not fall behind.
+const FIRST_SCAN: u64 = 512;
+const MAX_SCAN_STEP: u64 = 4 << 20;
+/// Bytes of a segment that are looked at for how rare each is.
+const BACKGROUND_SAMPLE: usize = 2048;
+/// Evidence of a frame that is worth remembering until the next one is due.
+const PROMISING: f32 = 18.0;
+/// Such frames that are remembered.
+const MAX_PROMISES: usize = 16;
 /// A frame found by searching is not longer: a wrong lock ends within bounds.
 const MAX_UNPROVEN_LEN: u64 = 64 << 20;
 
@@ -46,15 +55,26 @@ const MAX_UNPROVEN_LEN: u64 = 64 << 20;
 pub struct Search {
     sender: Sender,
     may_compress: bool,
-    /// With which bytes a header may begin.
-    first_bytes: [bool; 256],
     stretch: Stretch,
-    background: Background,
+    /// `None` while too little has come to tell what is rare.
+    background: Option<Box<Background>>,
     /// Segment starts that may still turn out to be headers.
     candidates: Vec<usize>,
-    next_scan: usize,
+    promises: Vec<Promise>,
+    /// After how many bytes every place is tried.
+    next_scan: u64,
     /// Bytes dropped from the front.
     dropped: u64,
+    /// The same, gaps included.
+    start: u64,
+}
+
+/// A frame that is likely, but not beyond doubt, and longer than what has come.
+#[derive(Debug, PartialEq)]
+struct Promise {
+    /// Where the next one begins, gaps included.
+    end: u64,
+    evidence: f32,
 }
 
 /// A header was found.
@@ -69,26 +89,26 @@ pub struct Lock {
 impl Search {
     /// Searches in what one side sends.
     pub fn new(sender: Sender, may_compress: bool) -> Self {
-        let mask_bit = if sender == Sender::Client { 0x80 } else { 0 };
-        let may_begin = |first| {
-            let header = Header::parse(&[first, mask_bit, 0, 0, 0, 0]);
-            header.is_some_and(|header| is_legal(&header, sender, may_compress))
-        };
         Self {
             sender,
             may_compress,
-            first_bytes: std::array::from_fn(|first| may_begin(first as u8)),
             stretch: Stretch::default(),
-            background: Background::new(),
+            background: None,
             candidates: Vec::new(),
+            promises: Vec::new(),
             next_scan: FIRST_SCAN,
             dropped: 0,
+            start: 0,
         }
     }
 
     /// Bytes held.
     pub fn memory(&self) -> usize {
-        size_of::<Self>() + self.stretch.memory() + self.candidates.capacity() * size_of::<usize>()
+        size_of::<Self>()
+            + self.background.as_ref().map_or(0, |_| size_of::<Background>())
+            + self.stretch.memory()
+            + self.candidates.capacity() * size_of::<usize>()
+            + self.promises.capacity() * size_of::<Promise>()
     }
 
     /// Bytes searched so far, in vain.
@@ -105,23 +125,27 @@ impl Search {
     /// Takes the bytes of one segment.
     pub fn segment(&mut self, bytes: &[u8]) -> Option<Lock> {
         self.make_room(bytes.len());
-        self.background.add(bytes);
+        if let Some(background) = &mut self.background {
+            background.add(&bytes[..min(bytes.len(), BACKGROUND_SAMPLE)]);
+        }
         self.candidates.push(self.stretch.len());
         self.stretch.push(bytes);
-        let scan = self.stretch.len() >= self.next_scan;
-        let found = self.try_candidates().or_else(|| scan.then(|| self.try_everywhere())?)?;
+        if self.background.is_none() && self.searched() >= FIRST_SCAN {
+            self.learn_background();
+        }
+        let scan = self.searched() >= self.next_scan;
+        let found = self
+            .try_promises()
+            .or_else(|| self.try_candidates())
+            .or_else(|| scan.then(|| self.try_everywhere())?)?;
         Some(self.lock(found))
     }
 
     /// Searches in a stretch that is left of an earlier search. Nothing was taken before.
     pub fn again(&mut self, stretch: Stretch) -> Option<Lock> {
-        for (_, piece) in stretch.pieces() {
-            if let Piece::Data(bytes) = piece {
-                self.background.add(bytes);
-            }
-        }
         self.candidates = stretch.borders().to_vec();
         self.stretch = stretch;
+        self.learn_background();
         let found = self.try_candidates().or_else(|| self.try_everywhere())?;
         Some(self.lock(found))
     }
@@ -130,6 +154,25 @@ impl Search {
     pub fn finish(&mut self) -> Option<Lock> {
         let found = self.try_everywhere()?;
         Some(self.lock(found))
+    }
+
+    /// Learns from all that is there how rare each byte is.
+    fn learn_background(&mut self) {
+        let background = self.background.get_or_insert_default();
+        for (_, piece) in self.stretch.pieces() {
+            if let Piece::Data(bytes) = piece {
+                background.add(bytes);
+            }
+        }
+    }
+
+    /// With which bytes a header may begin.
+    fn first_bytes(&self) -> [bool; 256] {
+        let mask_bit = if self.sender == Sender::Client { 0x80 } else { 0 };
+        std::array::from_fn(|first| {
+            let header = Header::parse(&[first as u8, mask_bit, 0, 0, 0, 0]);
+            header.is_some_and(|header| is_legal(&header, self.sender, self.may_compress))
+        })
     }
 
     fn lock(&mut self, at: usize) -> Lock {
@@ -148,32 +191,82 @@ impl Search {
 
     fn drop_front(&mut self, bytes: usize) {
         if bytes > 0 {
+            let span = self.stretch.span();
             self.stretch.drop_front(bytes);
             self.dropped += bytes as u64;
+            self.start += span - self.stretch.span();
             self.candidates.retain(|&place| place >= bytes);
             self.candidates.iter_mut().for_each(|place| *place -= bytes);
-            self.next_scan = FIRST_SCAN.max(self.stretch.len());
         }
     }
 
     fn try_candidates(&mut self) -> Option<usize> {
         let mut candidates = std::mem::take(&mut self.candidates);
         let mut found = None;
-        candidates.retain(|&at| self.try_place(at, true, &mut found) == Verdict::Pending);
+        candidates.retain(|&at| {
+            let verdict = self.try_place(at, true, &mut found);
+            matches!(verdict, Verdict::Pending | Verdict::Promising(_))
+        });
         self.candidates = candidates;
         found
     }
 
     fn try_everywhere(&mut self) -> Option<usize> {
-        self.next_scan = self.stretch.len() * 2;
+        self.next_scan = self.searched() + min(self.searched(), MAX_SCAN_STEP);
         let mut found = None;
-        for at in self.stretch.places(&self.first_bytes) {
+        let mut promises = Vec::new();
+        for at in self.stretch.places(&self.first_bytes()) {
             if found.is_some_and(|found| at >= found) {
                 break;
             }
-            self.try_place(at, false, &mut found);
+            if let Verdict::Promising(promise) = self.try_place(at, false, &mut found) {
+                promises.push(promise);
+            }
         }
+        promises.into_iter().for_each(|promise| self.remember(promise));
         found
+    }
+
+    fn remember(&mut self, promise: Promise) {
+        if self.promises.len() == MAX_PROMISES {
+            self.promises.remove(0);
+        }
+        self.promises.push(promise);
+    }
+
+    /// Looks where promising frames end that has come by now.
+    fn try_promises(&mut self) -> Option<usize> {
+        let here = self.start + self.stretch.span();
+        let due: Vec<_> = self.promises.extract_if(.., |promise| promise.end < here).collect();
+        due.into_iter().find_map(|promise| self.try_promise(promise))
+    }
+
+    fn try_promise(&mut self, promise: Promise) -> Option<usize> {
+        let distance = promise.end.checked_sub(self.start)?;
+        let Ahead::At(at) = self.stretch.ahead(0, distance) else { return None };
+        let (bits, end) = match self.weigh(at, false, &mut Chain::default()) {
+            Ok(weighed) => weighed,
+            Err(Verdict::Pending) => {
+                self.remember(promise);
+                return None;
+            }
+            Err(_) => return None,
+        };
+        let evidence = promise.evidence + bits;
+        if evidence >= ENOUGH_ANYWHERE {
+            return Some(at);
+        }
+        if let Ahead::Beyond = end {
+            self.remember(Promise { end: self.end_of_frame(at)?, evidence });
+        }
+        None
+    }
+
+    /// Where the frame that begins at `at` ends, gaps included.
+    fn end_of_frame(&self, at: usize) -> Option<u64> {
+        let header = Header::parse(self.stretch.captured_from(at))?;
+        let begin = self.start + self.stretch.position(at);
+        begin.checked_add(u64::from(header.header_len))?.checked_add(header.len)
     }
 
     /// Tries a place before what was found so far: a wrong first frame may have led into the middle
@@ -219,8 +312,14 @@ impl Search {
                 _ if evidence < hopeless => return Verdict::Rejected,
                 _ => {}
             }
-            let Ahead::At(end) = end else { break };
-            at = end;
+            match end {
+                Ahead::At(end) => at = end,
+                Ahead::Beyond if verdict == Verdict::Pending && evidence >= PROMISING => {
+                    let promise = self.end_of_frame(at).map(|end| Promise { end, evidence });
+                    return promise.map_or(verdict, Verdict::Promising);
+                }
+                _ => break,
+            }
         }
         verdict
     }
@@ -238,7 +337,8 @@ impl Search {
         if !is_legal(&header, self.sender, self.may_compress) {
             return Err(Verdict::Rejected);
         }
-        let bits = chain.evidence(&header, captured, starts_segment, &self.background);
+        let background = self.background.as_deref().unwrap_or_else(|| Background::unknown());
+        let bits = chain.evidence(&header, captured, starts_segment, background);
         let bits = bits.ok_or(Verdict::Rejected)?;
         let end = self.stretch.ahead(at + usize::from(header.header_len), header.len);
         let ends_segment = matches!(end, Ahead::At(end) if self.stretch.is_border(end));
@@ -257,12 +357,14 @@ impl Search {
 }
 
 /// What can be said of a place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 enum Verdict {
     /// A header, or near one: here is the first that is beyond doubt.
     Found(usize),
     /// Not enough bytes to tell.
     Pending,
+    /// The same, but likely a header.
+    Promising(Promise),
     /// No header, whatever comes.
     Rejected,
 }

@@ -123,6 +123,12 @@ impl Stretch {
         self.holes.partition_point(|&(hole, _)| hole <= at)
     }
 
+    /// Bytes of the stream from the beginning to a byte, missing ones included.
+    pub(super) fn position(&self, at: usize) -> u64 {
+        let holes = &self.holes[..self.holes_until(at)];
+        at as u64 + holes.iter().map(|(_, missing)| missing).sum::<u64>()
+    }
+
     /// What lies `bytes` bytes of the stream behind the byte `at`.
     pub(super) fn ahead(&self, mut at: usize, mut bytes: u64) -> Ahead {
         for &(hole, missing) in &self.holes[self.holes_until(at)..] {

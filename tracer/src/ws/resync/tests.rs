@@ -114,6 +114,17 @@ fn random_bytes_are_no_frames() {
 }
 
 #[test]
+fn of_a_frame_longer_than_what_is_kept_the_end_is_remembered() {
+    let mut random = Random::new(13);
+    let frames: Vec<_> = (0..4).flat_map(|_| plain(0x82, &random.bytes(1 << 20))).collect();
+    let stream = [random.bytes(1000), frames].concat();
+    let mut search = Search::new(Sender::Server, false);
+    // No segment begins where a frame does.
+    let lock = stream.chunks(60_001).find_map(|segment| search.segment(segment)).unwrap();
+    assert_eq!((lock.skipped - 1000) % ((1 << 20) + 10), 0);
+}
+
+#[test]
 fn memory_is_bounded() {
     let mut search = Search::new(Sender::Server, true);
     for _ in 0..5000 {
