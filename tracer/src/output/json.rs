@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
-use super::{Format, WallClock, clock::Stamp, digits, escape};
+use super::{Format, WallClock, clock::Stamp, digits, escape, prefixes::Prefixes};
 use crate::{
     event::{Body, Conn, Event, WsMessage},
     ws::message::Payload,
@@ -15,11 +15,12 @@ use crate::{
 /// Writes JSON Lines.
 pub struct Json {
     stamp: Stamp,
+    prefixes: Prefixes,
 }
 
 impl Default for Json {
     fn default() -> Self {
-        Self { stamp: Stamp::utc() }
+        Self { stamp: Stamp::utc(), prefixes: Prefixes::new(push_conn) }
     }
 }
 
@@ -27,7 +28,17 @@ impl Format for Json {
     fn write(&mut self, event: &Event<'_>, clock: WallClock, buffer: &mut Vec<u8>) {
         buffer.extend_from_slice(b"{\"ts\":\"");
         self.stamp.write(clock.at(event.time), buffer);
-        push_common(event, buffer);
+        buffer.extend_from_slice(b"\",\"event\":\"");
+        buffer.extend_from_slice(event.body.name().as_bytes());
+        buffer.push(b'"');
+        if let Some(conn) = event.conn {
+            self.prefixes.push(conn, buffer);
+        }
+        if let Some(from) = event.from {
+            buffer.extend_from_slice(b",\"from\":\"");
+            buffer.extend_from_slice(from.name().as_bytes());
+            buffer.push(b'"');
+        }
         match &event.body {
             Body::WsMessage(message) => push_message(message, buffer),
             body => push_body(body, buffer),
@@ -36,24 +47,14 @@ impl Format for Json {
     }
 }
 
-/// Appends what follows the time in every event. None of it needs escaping.
-fn push_common(event: &Event<'_>, buffer: &mut Vec<u8>) {
-    buffer.extend_from_slice(b"\",\"event\":\"");
-    buffer.extend_from_slice(event.body.name().as_bytes());
+/// Appends what names the connection. None of it needs escaping.
+fn push_conn(Conn { id, client, server }: Conn, buffer: &mut Vec<u8>) {
+    push_number(b",\"conn\":", id, buffer);
+    buffer.extend_from_slice(b",\"client\":\"");
+    digits::push_endpoint(client, buffer);
+    buffer.extend_from_slice(b"\",\"server\":\"");
+    digits::push_endpoint(server, buffer);
     buffer.push(b'"');
-    if let Some(Conn { id, client, server }) = event.conn {
-        push_number(b",\"conn\":", id, buffer);
-        buffer.extend_from_slice(b",\"client\":\"");
-        digits::push_endpoint(client, buffer);
-        buffer.extend_from_slice(b"\",\"server\":\"");
-        digits::push_endpoint(server, buffer);
-        buffer.push(b'"');
-    }
-    if let Some(from) = event.from {
-        buffer.extend_from_slice(b",\"from\":\"");
-        buffer.extend_from_slice(from.name().as_bytes());
-        buffer.push(b'"');
-    }
 }
 
 /// Appends the body's fields.

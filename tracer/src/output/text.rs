@@ -4,7 +4,7 @@ use std::{fmt, io::Write as _};
 
 use anstyle::{AnsiColor, Effects, Style as Ansi};
 
-use super::{Format, WallClock, clock::Stamp, digits, escape, hex};
+use super::{Format, WallClock, clock::Stamp, digits, escape, hex, prefixes::Prefixes};
 use crate::{
     event::{
         Body, Conn, Control, Event, FlagNames, How, Joined, SegmentInfo, Start, Stats, TcpClose,
@@ -33,12 +33,13 @@ pub struct Style {
 pub struct Text {
     style: Style,
     stamp: Stamp,
+    prefixes: Prefixes,
 }
 
 impl Text {
     /// Text that looks like this.
     pub fn new(style: Style) -> Self {
-        Self { style, stamp: Stamp::local() }
+        Self { style, stamp: Stamp::local(), prefixes: Prefixes::new(push_conn) }
     }
 }
 
@@ -52,11 +53,21 @@ impl Format for Text {
         self.stamp.write(clock.at(event.time), line.buffer);
         line.end(DIM);
         if let Some(conn) = event.conn {
-            line.connection(conn, event.from);
+            self.prefixes.push(conn, line.buffer);
+            line.arrow(event.from);
         }
         line.body(&event.body);
         line.buffer.push(b'\n');
     }
+}
+
+/// ` #1 127.0.0.1:60653 `
+fn push_conn(conn: Conn, buffer: &mut Vec<u8>) {
+    buffer.extend_from_slice(b" #");
+    digits::push(conn.id, buffer);
+    buffer.push(b' ');
+    digits::push_endpoint(conn.client, buffer);
+    buffer.push(b' ');
 }
 
 /// A line in the making.
@@ -93,13 +104,7 @@ impl Line<'_> {
         escape::push(text, self.buffer);
     }
 
-    /// ` #1 127.0.0.1:60653 →`
-    fn connection(&mut self, conn: Conn, from: Option<Sender>) {
-        self.buffer.extend_from_slice(b" #");
-        digits::push(conn.id, self.buffer);
-        self.buffer.push(b' ');
-        digits::push_endpoint(conn.client, self.buffer);
-        self.buffer.push(b' ');
+    fn arrow(&mut self, from: Option<Sender>) {
         match from {
             Some(Sender::Client) => self.styled(CLIENT, format_args!("→ ")),
             Some(Sender::Server) => self.styled(SERVER, format_args!("← ")),

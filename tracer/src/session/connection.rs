@@ -59,6 +59,8 @@ pub(super) struct Connection {
     first_fin: Option<Sender>,
     /// When the SYN was sent, until it is answered.
     unanswered_since: Option<Nanos>,
+    /// [`Connection::memory`] as it was last added up.
+    held: usize,
     /// The tracker will look whether holes were filled.
     pub(super) is_queued: bool,
     pub(super) last_seen: Nanos,
@@ -72,6 +74,7 @@ impl Connection {
             streams: Streams::new(Meta::new(numbering.conn, now), joined),
             first_fin: None,
             unanswered_since: None,
+            held: 0,
             is_queued: false,
             last_seen: now,
         }
@@ -98,8 +101,20 @@ impl Connection {
         if self.streams.are_ignored() { Interest::Nothing } else { Interest::Payload }
     }
 
+    /// Brings the sum of what all connections hold up to date.
+    pub(super) fn account(&mut self, sum: &mut usize) {
+        let held = self.memory();
+        *sum = *sum + held - self.held;
+        self.held = held;
+    }
+
+    /// What it has added to that sum.
+    pub(super) fn held(&self) -> usize {
+        self.held
+    }
+
     /// Bytes that it holds beyond its own size.
-    pub(super) fn memory(&self) -> usize {
+    fn memory(&self) -> usize {
         let waiting = |direction: &Direction| direction.assembler.memory();
         self.directions.iter().map(waiting).sum::<usize>() + self.streams.memory()
     }

@@ -341,14 +341,13 @@ impl Tracker {
         segment: &Segment<'_>,
         sink: &mut dyn Sink,
     ) -> Option<Interest> {
-        let Self { connections, options, counts, tools, .. } = self;
+        let Self { connections, options, counts, tools, held, .. } = self;
         let connection = connections.get_mut(key)?;
-        let held = connection.memory();
         let tell = Tell { time: segment.time, options, counts, sink };
         let mut env = Env { tell, tools };
         let ending = connection.segment(end, segment, &mut env);
         let interest = connection.interest();
-        self.held = self.held + connection.memory() - held;
+        connection.account(held);
         let is_new_hole = connection.hole_since().is_some() && !connection.is_queued;
         connection.is_queued |= is_new_hole;
         if let Some(ending) = ending {
@@ -374,14 +373,13 @@ impl Tracker {
             if self.held <= enough {
                 return;
             }
-            let held = connection.memory();
             connection.lose_windows();
-            self.held = self.held + connection.memory() - held;
+            connection.account(&mut self.held);
         }
         let mut holders: Vec<_> = self
             .connections
             .iter()
-            .map(|(key, connection)| (connection.memory(), *key))
+            .map(|(key, connection)| (connection.held(), *key))
             .filter(|(held, _)| *held > 0)
             .collect();
         holders.sort_unstable_by_key(|(held, _)| std::cmp::Reverse(*held));
@@ -394,13 +392,12 @@ impl Tracker {
     }
 
     fn give_up_holes(&mut self, key: &FlowKey, now: Nanos, sink: &mut dyn Sink) {
-        let Self { connections, options, counts, tools, .. } = self;
+        let Self { connections, options, counts, tools, held, .. } = self;
         let Some(connection) = connections.peek_mut(key) else { return };
-        let held = connection.memory();
         let tell = Tell { time: now, options, counts, sink };
         let mut env = Env { tell, tools };
         let ending = connection.give_up_holes(&mut env);
-        self.held = self.held + connection.memory() - held;
+        connection.account(held);
         if let Some(ending) = ending {
             self.close(key, ending, now, sink);
         }
@@ -408,7 +405,7 @@ impl Tracker {
 
     fn close(&mut self, key: &FlowKey, ending: Ending, now: Nanos, sink: &mut dyn Sink) {
         let Some(mut connection) = self.connections.pop(key) else { return };
-        self.held -= connection.memory();
+        self.held -= connection.held();
         let Self { options, counts, tools, .. } = self;
         let tell = Tell { time: now, options, counts, sink };
         connection.close(ending, &mut Env { tell, tools });
