@@ -198,7 +198,7 @@ fn build_tracer() -> Result<rounds::Tracer> {
     let manifest = fs::read_to_string(shell::workspace().join("tracer/Cargo.toml"))?;
     let with_libpcap = manifest.lines().any(|line| line.starts_with("libpcap = "));
     if with_libpcap {
-        setup::packages(&["libpcap-dev"]).context("--source libpcap wants libpcap-dev")?;
+        setup::libpcap()?;
     }
     let features: &[&str] = if with_libpcap { &["libpcap"] } else { &[] };
     Ok(rounds::Tracer { tracer: build::release_with(features)?, with_libpcap })
