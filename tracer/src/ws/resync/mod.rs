@@ -46,6 +46,8 @@ const MAX_SCAN_STEP: u64 = 4 << 20;
 const BACKGROUND_SAMPLE: usize = 2048;
 /// Evidence of a frame that is worth remembering until the next one is due.
 const PROMISING: f32 = 18.0;
+/// Shorter ones end among the bytes that are kept.
+const MIN_PROMISED_LEN: u64 = MAX_BYTES as u64 / 4;
 /// Such frames that are remembered.
 const MAX_PROMISES: usize = 16;
 /// A frame found by searching is not longer: a wrong lock ends within bounds.
@@ -257,16 +259,17 @@ impl Search {
             return Some(at);
         }
         if let Ahead::Beyond = end {
-            self.remember(Promise { end: self.end_of_frame(at)?, evidence });
+            self.remember(self.promise(at, evidence)?);
         }
         None
     }
 
-    /// Where the frame that begins at `at` ends, gaps included.
-    fn end_of_frame(&self, at: usize) -> Option<u64> {
+    /// What to remember of the frame that begins at `at`, if it is long.
+    fn promise(&self, at: usize, evidence: f32) -> Option<Promise> {
         let header = Header::parse(self.stretch.captured_from(at))?;
-        let begin = self.start + self.stretch.position(at);
-        begin.checked_add(u64::from(header.header_len))?.checked_add(header.len)
+        let begin = self.start + self.stretch.position(at) + u64::from(header.header_len);
+        let is_long = header.len >= MIN_PROMISED_LEN;
+        is_long.then_some(Promise { end: begin.checked_add(header.len)?, evidence })
     }
 
     /// Tries a place before what was found so far: a wrong first frame may have led into the middle
@@ -315,8 +318,7 @@ impl Search {
             match end {
                 Ahead::At(end) => at = end,
                 Ahead::Beyond if verdict == Verdict::Pending && evidence >= PROMISING => {
-                    let promise = self.end_of_frame(at).map(|end| Promise { end, evidence });
-                    return promise.map_or(verdict, Verdict::Promising);
+                    return self.promise(at, evidence).map_or(verdict, Verdict::Promising);
                 }
                 _ => break,
             }
