@@ -408,6 +408,8 @@ pub struct Stats {
     pub violations: u64,
     /// Gaps in streams.
     pub gaps: u64,
+    /// SYNs that were not answered yet and made room for others.
+    pub forgotten_syns: u64,
 }
 
 impl Body<'_> {

@@ -26,6 +26,7 @@ pub(super) struct Counts {
     pub(super) messages: u64,
     pub(super) violations: u64,
     pub(super) gaps: u64,
+    pub(super) forgotten_syns: u64,
 }
 
 /// What receivers borrow while they work.

@@ -214,6 +214,7 @@ impl Tracker {
         self.half_open.push(key, HalfOpen { numbering, client: end, seq, interface, time });
         if self.half_open.len() > self.options.limits.half_open {
             self.half_open.pop_lru();
+            self.counts.forgotten_syns += 1;
         }
     }
 
@@ -508,6 +509,7 @@ impl Tracker {
             messages: self.counts.messages,
             violations: self.counts.violations,
             gaps: self.counts.gaps,
+            forgotten_syns: self.counts.forgotten_syns,
             ..Stats::default()
         }
     }
