@@ -9,7 +9,7 @@ use tracer::ws::{
     inflaters::Inflaters,
     message::Payload,
     receiver::{Compression, Context, Item, Receiver, Sender},
-    resync::Search,
+    resync::{Piece, Search},
 };
 use tracer_fuzz::{
     input::{Input, pieces},
@@ -116,13 +116,16 @@ fn step(
 ) {
     let desync = match search {
         Some(found) if is_missing => {
-            found.gap();
+            found.gap(piece.len() as u64);
             None
         }
         Some(found) => found.segment(piece).and_then(|lock| {
             *search = None;
-            receiver.resume(offset + piece.len() as u64 - lock.bytes.len() as u64);
-            receiver.data(&lock.bytes, ctx).err()
+            receiver.resume(offset + piece.len() as u64 - lock.stretch.span());
+            lock.stretch.pieces().find_map(|(_, found)| match found {
+                Piece::Data(bytes) => receiver.data(bytes, ctx).err(),
+                Piece::Gap(bytes) => receiver.gap(bytes, ctx).err(),
+            })
         }),
         None if is_missing => receiver.gap(piece.len() as u64, ctx).err(),
         None => receiver.data(piece, ctx).err(),

@@ -63,7 +63,8 @@ pub struct Cli {
     #[arg(short, long, value_name = "BYTES", conflicts_with = "read")]
     pub snaplen: Option<u32>,
 
-    /// Payload bytes to show of each message; `0` shows none
+    /// Payload bytes to show of each message; `0` shows none, `unlimited` as many as an eighth of
+    /// --memory-limit
     #[arg(long, value_name = "SIZE", default_value = "4KiB")]
     pub payload_limit: Size,
 
@@ -78,6 +79,10 @@ pub struct Cli {
     /// Emit a `stats` event every so many seconds while there is traffic; `0`: only at the end
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub stats_interval: u64,
+
+    /// What captures; `libpcap`, where it was built in, is for hosts that allow no eBPF
+    #[arg(long, value_name = "WHAT", default_value = "bpf", conflicts_with = "read")]
+    pub source: CaptureName,
 
     /// How to attach to interfaces; `auto` tries TCX (Linux 6.6) and falls back to clsact
     #[arg(long, value_name = "HOW", default_value = "auto", conflicts_with = "read")]
@@ -152,6 +157,15 @@ pub enum When {
     Always,
     /// Never.
     Never,
+}
+
+/// What captures from the running kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CaptureName {
+    /// The eBPF classifier.
+    Bpf,
+    /// libpcap, as tcpdump does.
+    Libpcap,
 }
 
 /// How to attach the classifier.

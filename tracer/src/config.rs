@@ -5,7 +5,7 @@ use std::{fmt, path::PathBuf, str::FromStr};
 use tracer_common::ports::PortSet;
 
 use crate::{
-    cli::{Attach, Cli, FormatName, LimitArgs, When},
+    cli::{Attach, CaptureName, Cli, FormatName, LimitArgs, When},
     output::Style,
     segment::{Nanos, SECOND},
     session::{Limits, Options},
@@ -47,6 +47,8 @@ pub struct Live {
     pub interfaces: Option<Vec<String>>,
     /// Payload bytes to copy of each segment at most.
     pub snaplen: u32,
+    /// What captures.
+    pub capture: CaptureName,
     /// How to attach.
     pub attach: Attach,
     /// Bytes of the ring buffer, where the user said.
@@ -87,6 +89,7 @@ impl Config {
             count,
             show_secrets,
             stats_interval,
+            source: capture,
             attach,
             ring_size,
             no_bypass,
@@ -109,6 +112,7 @@ impl Config {
             None => Source::Live(Live {
                 interfaces: interface_names(interface)?,
                 snaplen: snaplen.unwrap_or(u32::MAX),
+                capture: supported(capture, attach)?,
                 attach,
                 ring_size: ring_size.map(ring_bytes).transpose()?,
                 // Who asks for every segment gets every segment.
@@ -146,7 +150,8 @@ fn bounds(limits: &LimitArgs, payload: Size) -> Limits {
         max_inflating,
     } = *limits;
     Limits {
-        payload: payload.0,
+        // One message, escaped (a control character takes 6 bytes), has to fit as well.
+        payload: payload.0.min(memory_limit.0 / 8),
         connections: max_connections as usize,
         half_open: max_half_open as usize,
         waiting_per_direction: reorder_limit.0,
@@ -166,6 +171,20 @@ fn interface_names(names: Vec<String>) -> Result<Option<Vec<String>>, String> {
         false => Ok(Some(names)),
         true if names.len() == 1 => Ok(None),
         true => Err("`any` is every interface: name it alone, or name interfaces".to_owned()),
+    }
+}
+
+/// Refuses a capture that was not built in, and an option that it would ignore.
+fn supported(capture: CaptureName, attach: Attach) -> Result<CaptureName, String> {
+    match capture {
+        CaptureName::Libpcap if !cfg!(feature = "libpcap") => Err("this tracer was built without \
+            libpcap: install libpcap-dev and build it with `cargo build --release -p tracer \
+            --features libpcap`"
+            .to_owned()),
+        CaptureName::Libpcap if attach != Attach::Auto => {
+            Err("libpcap attaches nothing: leave out --attach with --source libpcap".to_owned())
+        }
+        _ => Ok(capture),
     }
 }
 
@@ -193,6 +212,11 @@ impl PortList {
             (first..=last).for_each(|port| set.insert(port));
         }
         set
+    }
+
+    /// First and last port of each range; a single port is both.
+    pub fn ranges(&self) -> &[(u16, u16)] {
+        &self.ranges
     }
 }
 
@@ -314,6 +338,14 @@ mod tests {
     }
 
     #[test]
+    fn libpcap_is_refused_where_it_cannot_be_had_or_does_not_fit() {
+        assert_eq!(live(&[]).capture, CaptureName::Bpf);
+        assert_eq!(config(&["--source", "libpcap"]).is_ok(), cfg!(feature = "libpcap"));
+        assert!(config(&["--source", "libpcap", "--attach", "tcx"]).is_err());
+        assert!(config(&["--source", "libpcap", "-r", "x"]).is_err());
+    }
+
+    #[test]
     fn ring_sizes_are_powers_of_two() {
         assert_eq!(live(&["--ring-size", "3M"]).ring_size, Some(4 << 20));
         assert!(config(&["--ring-size", "1k"]).is_err());
@@ -327,6 +359,8 @@ mod tests {
             config(&["--memory-limit", "1M", "--idle-timeout", "9"]).unwrap().options.limits;
         assert_eq!((limits.memory, limits.idle), (1 << 20, 9 * SECOND));
         assert!(config(&["--max-connections", "0"]).is_err());
+        let limits = config(&["--payload-limit", "unlimited"]).unwrap().options.limits;
+        assert_eq!(limits.payload, limits.memory / 8, "what is shown is a part of what is held");
     }
 
     #[test]

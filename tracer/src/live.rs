@@ -5,8 +5,9 @@
 //! to be woken, as long as naps find something.
 
 mod consumer;
+#[cfg(feature = "libpcap")]
+mod libpcap;
 mod ring_size;
-mod wishes;
 
 use std::{io, time::Duration};
 
@@ -18,22 +19,27 @@ use tokio::{
 };
 
 use crate::{
-    capture::live::{
-        attach::{Attachment, Attachments},
-        counters::KernelCounters,
-        filters,
-        interface::{Change, Interface, Interfaces},
-        privilege,
-        program::{Classifier, Settings},
-        ring::Records,
+    capture::{
+        Capture, clock,
+        live::{
+            attach::{Attachment, Attachments},
+            counters::KernelCounters,
+            filters,
+            interface::{Change, Interface, Interfaces},
+            privilege,
+            program::{Classifier, Settings},
+            ring::Records,
+            ring_capture::RingCapture,
+            wishes::Wishes,
+        },
     },
+    cli::CaptureName,
     config::{Config, Live},
     notice::notice,
     output::write_summary,
     pipeline::{Listening, Pipeline},
 };
 use consumer::{Consumer, Ended};
-use wishes::Wishes;
 
 /// Signals that come so close together are one.
 const SAME_SIGNAL: Duration = Duration::from_millis(300);
@@ -42,12 +48,18 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Traces until a signal comes, or enough messages have.
 pub fn run(live: &Live, config: &Config) -> Result<()> {
-    privilege::check()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(trace(live, config))
+    match live.capture {
+        CaptureName::Bpf => runtime.block_on(trace(live, config)),
+        #[cfg(feature = "libpcap")]
+        CaptureName::Libpcap => runtime.block_on(libpcap::trace(live, config)),
+        #[cfg(not(feature = "libpcap"))]
+        CaptureName::Libpcap => bail!("this tracer was built without libpcap"),
+    }
 }
 
 async fn trace(live: &Live, config: &Config) -> Result<()> {
+    privilege::check(&privilege::FOR_BPF)?;
     let mut signals = Signals::new()?;
     let mut tracing = Tracing::begin(live, config).await?;
     let mut consumer = tracing.start_consumer(live, config)?;
@@ -156,29 +168,9 @@ impl Tracing {
     fn start_consumer(&mut self, live: &Live, config: &Config) -> Result<Running> {
         let records = Records::new(self.classifier.take_records()?, self.ring_size as usize);
         let counters = KernelCounters::new(self.classifier.take_counters()?);
-        let flows = self.classifier.take_flows()?;
-        let wishes = Wishes::new(flows, live.bypass);
-        let mut pipeline = Pipeline::new(config, Box::new(io::stdout()));
-        let uname = rustix::system::uname();
-        let listening = Listening {
-            source: "live",
-            interfaces: &self.attachments.names(),
-            host: &uname.nodename().to_string_lossy(),
-            kernel: &uname.release().to_string_lossy(),
-        };
-        consumer::set_clock(&mut pipeline);
-        pipeline.start(consumer::now(), &listening);
-        pipeline.flush()?;
-        let stop = eventfd(0, EventfdFlags::CLOEXEC).context("cannot make an eventfd")?;
-        let wake = stop.try_clone()?;
-        let (sender, ended) = oneshot::channel();
-        let ports = config.ports.to_string();
-        let consumer = Consumer::new(records, counters, wishes, pipeline, stop, ports);
-        std::thread::Builder::new().name("decode".to_owned()).spawn(move || {
-            // Nobody listens any more when the run has lost its patience.
-            sender.send(consumer.run()).ok();
-        })?;
-        Ok(Running { ended, wake })
+        let wishes = Wishes::new(self.classifier.take_flows()?, live.bypass);
+        let capture = RingCapture { records, counters, wishes };
+        start(capture, "live", &self.attachments.names(), config)
     }
 
     /// `tracing port 7272 on lo, eth0 (TCX)`
@@ -263,6 +255,35 @@ fn choose<'i>(present: &'i [Interface], live: &Live) -> Result<Vec<&'i Interface
         .collect()
 }
 
+/// Starts a consumer of what `capture` yields in a thread of its own.
+fn start<C: Capture + Send + 'static>(
+    capture: C,
+    source: &str,
+    interfaces: &[String],
+    config: &Config,
+) -> Result<Running> {
+    let mut pipeline = Pipeline::new(config, Box::new(io::stdout()));
+    let uname = rustix::system::uname();
+    let listening = Listening {
+        source,
+        interfaces,
+        host: &uname.nodename().to_string_lossy(),
+        kernel: &uname.release().to_string_lossy(),
+    };
+    consumer::set_clock(&mut pipeline);
+    pipeline.start(clock::monotonic(), &listening);
+    pipeline.flush()?;
+    let stop = eventfd(0, EventfdFlags::CLOEXEC).context("cannot make an eventfd")?;
+    let wake = stop.try_clone()?;
+    let (sender, ended) = oneshot::channel();
+    let consumer = Consumer::new(capture, pipeline, stop, config.ports.to_string());
+    std::thread::Builder::new().name("decode".to_owned()).spawn(move || {
+        // Nobody listens any more when the run has lost its patience.
+        sender.send(consumer.run()).ok();
+    })?;
+    Ok(Running { ended, wake })
+}
+
 /// A consumer at work in its thread.
 struct Running {
     ended: oneshot::Receiver<Ended>,
@@ -293,10 +314,13 @@ impl Running {
 
 /// Tells what the run came to.
 fn report(ended: Ended, config: &Config) -> Result<()> {
-    let Ended { stats, connections, written } = ended;
+    let Ended { stats, connections, written, failed } = ended;
     written.context("cannot write the output")?;
     // Not worth an error: the events are written.
     write_summary(&mut io::stderr().lock(), &stats, &connections).ok();
+    if let Some(error) = failed {
+        return Err(error);
+    }
     if stats.segments == 0 && stats.lost == 0 {
         bail!(
             "no segment on port {} was seen: see which ports are in use with `ss -tln`, and choose \

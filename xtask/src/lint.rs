@@ -11,6 +11,11 @@ pub(crate) fn command() -> Result<()> {
     cargo("clippy --workspace --all-targets -- -D warnings")?;
     // What a reader gets who has no eBPF toolchain.
     cargo("clippy --package tracer --no-default-features --lib --bins -- -D warnings")?;
+    if setup::has_libpcap() {
+        cargo("clippy --package tracer --features libpcap --all-targets -- -D warnings")?;
+    } else {
+        eprintln!("note: --source libpcap was not checked: libpcap-dev is missing");
+    }
     let documentation = "doc --workspace --no-deps".split_whitespace();
     shell::run(shell::cargo().env("RUSTDOCFLAGS", "-Dwarnings").args(documentation))?;
     dependencies()

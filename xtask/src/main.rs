@@ -1,9 +1,12 @@
 //! The project's one door: `cargo xtask <command>`. A command line comes in; other programs are
 //! started in the right order, each printed before it runs.
 
+mod bench;
 mod build;
+mod compare;
 mod demo;
 mod fuzz;
+mod instructions;
 mod lint;
 mod run;
 mod setup;
@@ -111,6 +114,39 @@ enum Command {
         targets: Vec<String>,
     },
 
+    /// Compare the tracer with tshark: messages right, wrong and missing
+    ///
+    /// Both read the captures of real peers in tracer/tests/captures, whole and damaged in several
+    /// ways, and what each shows is compared with what the peers themselves logged. Prints a table
+    /// in Markdown. Installs tshark from Debian's packages where it is missing; needs no other
+    /// privileges. The damaged captures lie in target/compare afterwards.
+    Compare,
+
+    /// Count the instructions that each stage of decoding takes, and compare with the last counts
+    ///
+    /// Runs the stages of `cargo bench` once under callgrind (Debian's package valgrind, which is
+    /// installed when it is missing). Exit status 1 when one takes 5% more instructions than
+    /// tracer/benches/instructions.json says. Counts are of one compiler: with another one nothing is
+    /// compared, and that is said.
+    Instructions {
+        /// Write the counts down instead of comparing them
+        #[arg(long)]
+        update: bool,
+    },
+
+    /// Measure what observing a service costs it: the tracer, tcpdump, tshark, tcpflow
+    ///
+    /// Plays WebSocket loads in network namespaces of their own, with and without somebody who
+    /// watches, in many short rounds one after the other, and writes a report with plots and all
+    /// raw figures to docs/bench. Installs the programs that it compares with from Debian's
+    /// packages. Needs root (sudo is used when you are not), two CPUs, and a machine that has
+    /// nothing else to do: the whole takes about 20 minutes.
+    Bench(bench::Options),
+
+    /// One of the processes of `bench`
+    #[command(hide = true, subcommand)]
+    BenchPart(bench::Part),
+
     /// Start one test program, through sudo when it needs root (`cargo test` calls this)
     #[command(hide = true)]
     TestRunner {
@@ -133,6 +169,10 @@ fn main() -> ExitCode {
         Command::Test { no_live, args } => test::command(no_live, &args),
         Command::Lint => lint::command(),
         Command::Fuzz { seconds, targets } => fuzz::command(seconds, &targets),
+        Command::Compare => compare::command(),
+        Command::Instructions { update } => instructions::command(update),
+        Command::Bench(options) => bench::command(&options),
+        Command::BenchPart(part) => bench::part(part),
         Command::TestRunner { no_live, command } => test::runner(no_live, &command),
     };
     match result {
@@ -141,5 +181,15 @@ fn main() -> ExitCode {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
     }
 }

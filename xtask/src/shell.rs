@@ -35,6 +35,11 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
         .with_context(|| format!("`{}` printed something that is not text", describe(command)))
 }
 
+/// The same, what it complains about going straight to our stderr.
+pub(crate) fn output_with_errors(command: &mut Command) -> Result<String> {
+    output(command.stderr(Stdio::inherit()))
+}
+
 /// Becomes another program, so that its exit status and its signals are ours.
 pub(crate) fn replace(command: &mut Command) -> Result<()> {
     let error = command.exec();

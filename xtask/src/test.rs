@@ -29,7 +29,20 @@ pub(crate) fn command(no_live: bool, args: &[OsString]) -> Result<()> {
         cargo.arg("--workspace");
     }
     cargo.arg("--config").arg(runner_setting(no_live)?).args(args);
-    shell::run(&mut cargo)
+    shell::run(&mut cargo)?;
+    if args.is_empty() && !no_live { libpcap() } else { Ok(()) }
+}
+
+/// The tests of `--source libpcap`, which is not built by default.
+fn libpcap() -> Result<()> {
+    if let Err(error) = setup::libpcap() {
+        eprintln!("note: the tests of --source libpcap are left out: {error:#}");
+        return Ok(());
+    }
+    let mut cargo = shell::cargo();
+    cargo.args(["test", "--release", "-p", "tracer", "--features", "libpcap"]);
+    cargo.args(["--lib", "--test", "live", "--config"]).arg(runner_setting(false)?);
+    shell::run(cargo.args(["--", "libpcap"]))
 }
 
 /// Becomes a test program.

@@ -1,5 +1,7 @@
 //! What can happen, with the fields of each event.
 
+use std::fmt::{self, Write as _};
+
 use base64::{display::Base64Display, engine::general_purpose::STANDARD};
 use serde::{Serialize, Serializer};
 
@@ -406,6 +408,8 @@ pub struct Stats {
     pub violations: u64,
     /// Gaps in streams.
     pub gaps: u64,
+    /// SYNs that were not answered yet and made room for others.
+    pub forgotten_syns: u64,
 }
 
 impl Body<'_> {
@@ -433,15 +437,19 @@ impl Body<'_> {
     }
 }
 
-/// The flags as tcpdump writes them: `S`, `.` for ACK …, or `none`.
-pub fn flag_names(flags: u16) -> String {
-    let names: String = "FSRP.UEWe"
-        .chars()
-        .enumerate()
-        .filter(|(bit, _)| flags >> bit & 1 != 0)
-        .map(|(_, c)| c)
-        .collect();
-    if names.is_empty() { "none".to_owned() } else { names }
+/// TCP flags as tcpdump writes them: `S`, `.` for ACK …, or `none`.
+pub struct FlagNames(pub u16);
+
+impl fmt::Display for FlagNames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const NAMES: &str = "FSRP.UEWe";
+        let Self(flags) = self;
+        if flags & ((1 << NAMES.len()) - 1) == 0 {
+            return f.write_str("none");
+        }
+        let is_set = |(bit, _): &(usize, char)| flags >> bit & 1 != 0;
+        NAMES.chars().enumerate().filter(is_set).try_for_each(|(_, name)| f.write_char(name))
+    }
 }
 
 fn is_zero(n: &u64) -> bool {
@@ -457,7 +465,7 @@ fn rule_name<S: Serializer>(rule: &Rule, serializer: S) -> Result<S::Ok, S::Erro
 }
 
 fn flags<S: Serializer>(flags: &u16, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&flag_names(*flags))
+    serializer.collect_str(&FlagNames(*flags))
 }
 
 fn options<S: Serializer>(options: &&[u8], serializer: S) -> Result<S::Ok, S::Error> {

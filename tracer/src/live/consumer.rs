@@ -1,15 +1,16 @@
-//! The thread that turns records into events.
+//! The thread that turns what was captured into events.
 
-use std::{io, os::fd::OwnedFd};
-
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    time::{ClockId, clock_gettime},
+use std::{
+    io,
+    ops::ControlFlow,
+    os::fd::{BorrowedFd, OwnedFd},
 };
 
-use super::wishes::Wishes;
+use anyhow::Result;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use crate::{
-    capture::live::{counters::KernelCounters, ring::Records},
+    capture::{Capture, clock},
     event::Stats,
     notice::notice,
     output::WallClock,
@@ -29,13 +30,13 @@ pub(super) struct Ended {
     pub(super) stats: Stats,
     pub(super) connections: Vec<ConnectionSummary>,
     pub(super) written: io::Result<()>,
+    /// Why nothing could be captured any more.
+    pub(super) failed: Option<anyhow::Error>,
 }
 
-/// Takes records, decodes them, writes events.
-pub(super) struct Consumer {
-    records: Records,
-    counters: KernelCounters,
-    wishes: Wishes,
+/// Takes segments, decodes them, writes events.
+pub(super) struct Consumer<C> {
+    capture: C,
     pipeline: Pipeline,
     /// Becomes readable when the run is to end.
     stop: OwnedFd,
@@ -51,25 +52,22 @@ enum Woken {
     Other,
 }
 
-impl Consumer {
-    pub(super) fn new(
-        records: Records,
-        counters: KernelCounters,
-        wishes: Wishes,
-        pipeline: Pipeline,
-        stop: OwnedFd,
-        ports: String,
-    ) -> Self {
-        Self { records, counters, wishes, pipeline, stop, ports, hint_at: Some(now() + SILENCE) }
+impl<C: Capture> Consumer<C> {
+    pub(super) fn new(capture: C, pipeline: Pipeline, stop: OwnedFd, ports: String) -> Self {
+        let hint_at = Some(clock::monotonic() + SILENCE);
+        Self { capture, pipeline, stop, ports, hint_at }
     }
 
     /// Works until it is stopped, has what was wanted, or cannot write any more.
     pub(super) fn run(mut self) -> Ended {
         let mut woken = Woken::Other;
         loop {
-            let freed = self.drain();
+            let freed = match self.drain() {
+                Ok(freed) => freed,
+                Err(error) => return self.end(Some(error)),
+            };
             if self.pipeline.is_done() || (freed == 0 && woken == Woken::Stop) {
-                return self.end();
+                return self.end(None);
             }
             if woken == Woken::Stop {
                 continue;
@@ -79,39 +77,45 @@ impl Consumer {
     }
 
     /// One turn: what is in the ring, what is due, one write.
-    fn drain(&mut self) -> usize {
+    fn drain(&mut self) -> Result<usize> {
         set_clock(&mut self.pipeline);
-        let Self { records, counters, pipeline, wishes, .. } = self;
-        let freed = records.drain(|segment| {
+        let Self { capture, pipeline, .. } = self;
+        let freed = capture.drain(|segment| {
             let interest = pipeline.segment(segment);
-            wishes.heed(interest, segment);
-            !pipeline.is_done()
-        });
-        let now = now();
-        pipeline.tick(now, |stats| counters.fill(stats));
+            if pipeline.is_done() {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(interest)
+            }
+        })?;
+        let now = clock::monotonic();
+        pipeline.tick(now, |stats| capture.count(stats));
         // An error stays in the pipeline, which is done then.
         pipeline.flush().ok();
         self.hint(now);
-        freed
+        Ok(freed)
     }
 
     /// Says once that nothing comes.
     fn hint(&mut self, now: Nanos) {
-        if self.hint_at.is_some_and(|at| at <= now) {
+        let Some(at) = self.hint_at else { return };
+        let has_segments = self.pipeline.segments() > 0;
+        if has_segments || at <= now {
+            // An idle run is not to wake for this again.
             self.hint_at = None;
-            if self.pipeline.segments() == 0 {
-                let Self { ports, .. } = self;
-                notice(format_args!(
-                    "nothing on port {ports} so far; see which are in use with `ss -tln`"
-                ));
-            }
+        }
+        if !has_segments && at <= now {
+            let Self { ports, .. } = self;
+            notice(format_args!(
+                "nothing on port {ports} so far; see which are in use with `ss -tln`"
+            ));
         }
     }
 
     /// Naps as long as the ring can take it. The kernel wakes a reader that has caught up with every
     /// first record: napping without listening to the ring saves a flood those wake-ups.
     fn nap(&self, freed: usize) -> Woken {
-        let size = self.records.size();
+        let size = self.capture.size();
         let nap = match freed {
             _ if freed >= size / 8 => return self.poll(&[], Some(0)),
             _ if freed >= size / 64 => NAP / 8,
@@ -123,17 +127,17 @@ impl Consumer {
     /// Sleeps until the kernel has something, or the pipeline.
     fn sleep(&self) -> Woken {
         let due = self.pipeline.next_tick().into_iter().chain(self.hint_at).min();
-        let due = due.map(|due| due.saturating_sub(now()));
-        self.poll(&[PollFd::new(&self.records, PollFlags::IN)], due)
+        let due = due.map(|due| due.saturating_sub(clock::monotonic()));
+        self.poll(&self.capture.descriptors(), due)
     }
 
-    fn poll(&self, others: &[PollFd<'_>], timeout: Option<Nanos>) -> Woken {
+    fn poll(&self, others: &[BorrowedFd<'_>], timeout: Option<Nanos>) -> Woken {
         let timeout = timeout.map(|nanos| Timespec {
             tv_sec: i64::try_from(nanos / SECOND).unwrap_or(i64::MAX),
             tv_nsec: (nanos % SECOND).cast_signed(),
         });
         let mut fds = vec![PollFd::new(&self.stop, PollFlags::IN)];
-        fds.extend_from_slice(others);
+        fds.extend(others.iter().map(|other| PollFd::from_borrowed_fd(*other, PollFlags::IN)));
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) if fds[0].revents().contains(PollFlags::IN) => Woken::Stop,
             // EINTR: look again.
@@ -141,24 +145,15 @@ impl Consumer {
         }
     }
 
-    fn end(self) -> Ended {
-        let Self { counters, pipeline, .. } = self;
-        let (stats, connections, written) = pipeline.finish(now(), |stats| counters.fill(stats));
-        Ended { stats, connections, written }
+    fn end(self, failed: Option<anyhow::Error>) -> Ended {
+        let Self { mut capture, pipeline, .. } = self;
+        let (stats, connections, written) =
+            pipeline.finish(clock::monotonic(), |stats| capture.count(stats));
+        Ended { stats, connections, written, failed }
     }
-}
-
-/// `CLOCK_MONOTONIC`, the clock of the records.
-pub(super) fn now() -> Nanos {
-    nanos(ClockId::Monotonic)
 }
 
 /// Tells the pipeline what the clock on the wall shows: it may have been set meanwhile.
 pub(super) fn set_clock(pipeline: &mut Pipeline) {
-    pipeline.set_clock(WallClock::new(nanos(ClockId::Realtime), now()));
-}
-
-fn nanos(clock: ClockId) -> Nanos {
-    let time = clock_gettime(clock);
-    time.tv_sec.cast_unsigned() * SECOND + time.tv_nsec.cast_unsigned()
+    pipeline.set_clock(WallClock::new(clock::wall(), clock::monotonic()));
 }

@@ -1,9 +1,8 @@
 //! From the monotonic time of segments to what clocks on the wall show.
 
-use std::io::Write as _;
-
 use jiff::{Timestamp, tz::TimeZone};
 
+use super::digits;
 use crate::segment::{Nanos, SECOND};
 
 /// Adds what the wall clock is ahead of the segments' clock. Capture files have wall clock time
@@ -51,11 +50,13 @@ impl Stamp {
             self.prefix = self.format(second);
         }
         buffer.extend_from_slice(self.prefix.as_bytes());
-        let result = match self.zone {
-            None => write!(buffer, ".{nanos:09}Z"),
-            Some(_) => write!(buffer, ".{:06}", nanos / 1000),
-        };
-        debug_assert!(result.is_ok(), "a Vec takes everything");
+        buffer.push(b'.');
+        if self.zone.is_some() {
+            digits::push_fixed::<6>(nanos / 1000, buffer);
+        } else {
+            digits::push_fixed::<9>(nanos, buffer);
+            buffer.push(b'Z');
+        }
     }
 
     fn format(&self, second: u64) -> String {

@@ -15,62 +15,121 @@ pub(super) fn is_unsafe(c: char) -> bool {
 
 /// Appends `text`, unsafe characters as `\n`, `\r`, `\t`, `\u{1b}`.
 pub(super) fn push(text: &str, buffer: &mut Vec<u8>) {
-    push_with(text, |_| false, buffer, push_char);
+    push_with(text, buffer, |run, buffer| buffer.extend_from_slice(run), push_char);
 }
 
 /// Appends `text` as the inside of a JSON string (RFC 8259 section 7), unsafe characters escaped too.
 pub(super) fn push_json(text: &str, buffer: &mut Vec<u8>) {
-    push_with(text, |c| matches!(c, '"' | '\\'), buffer, push_json_char);
+    push_with(text, buffer, push_quoted, push_json_char);
 }
 
-/// Appends `text`; `push` appends what is unsafe or `is_special`.
+/// Whether all of `text` may stand in a JSON string as it is. When in doubt, it may not.
+pub(super) fn is_plain_json(text: &str) -> bool {
+    !text.bytes().any(|byte| is_suspect(byte) | is_quoted(byte))
+}
+
+/// Appends `text`: its runs of safe characters by `push_run`, the unsafe ones by `push_unsafe`.
 fn push_with(
     text: &str,
-    is_special: impl Fn(char) -> bool,
     buffer: &mut Vec<u8>,
-    push: impl Fn(char, &mut Vec<u8>),
+    push_run: impl Fn(&[u8], &mut Vec<u8>),
+    push_unsafe: impl Fn(char, &mut Vec<u8>),
 ) {
-    let mut rest = text;
-    let mut from = 0;
-    while let Some(at) = next_suspect(rest.as_bytes(), from) {
-        let Some(c) = rest[at..].chars().next() else { break };
-        if is_unsafe(c) || is_special(c) {
-            buffer.extend_from_slice(&rest.as_bytes()[..at]);
-            push(c, buffer);
-            rest = &rest[at + c.len_utf8()..];
-            from = 0;
-        } else {
-            from = at + c.len_utf8();
+    let bytes = text.as_bytes();
+    let (mut run, mut from) = (0, 0);
+    while let Some(at) = next_suspect(bytes, from) {
+        let Some(c) = text[at..].chars().next() else { break };
+        from = at + c.len_utf8();
+        if is_unsafe(c) {
+            push_run(&bytes[run..at], buffer);
+            push_unsafe(c, buffer);
+            run = from;
         }
     }
-    buffer.extend_from_slice(rest.as_bytes());
+    push_run(&bytes[run..], buffer);
 }
 
-/// The first byte from `from` on that may begin a character to be escaped.
+/// Bytes looked at together.
+const BLOCK: usize = 32;
+
+/// The first byte from `from` on that may begin an unsafe character.
 fn next_suspect(bytes: &[u8], from: usize) -> Option<usize> {
-    const BLOCK: usize = 32;
     let mut at = from;
     // Without an early exit compilers make vector instructions of it.
-    while let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk::<BLOCK>)
+    while let Some(block) = bytes[at..].first_chunk::<BLOCK>()
         && !block.iter().fold(false, |any, &byte| any | is_suspect(byte))
     {
         at += BLOCK;
     }
-    bytes[at..].iter().position(|&byte| is_suspect(byte)).map(|found| at + found)
+    bytes[at..].iter().position(|&byte| IS_SUSPECT[usize::from(byte)]).map(|found| at + found)
 }
 
-/// Whether a byte is, or begins, a character that [`is_unsafe`] or JSON may want escaped. The six
-/// first bytes of UTF-8 sequences are those of U+0080, U+061C, U+180E, U+200B, U+FEFF and U+E0000.
+/// [`is_suspect`] of every byte, for one byte at a time.
+static IS_SUSPECT: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        table[byte] = is_suspect(byte as u8);
+        byte += 1;
+    }
+    table
+};
+
+/// Whether a byte begins a character that [`is_unsafe`] may find so. The six first bytes of UTF-8
+/// sequences are those of U+0080, U+061C, U+180E, U+200B, U+FEFF and U+E0000.
 #[inline(always)]
-fn is_suspect(byte: u8) -> bool {
-    let ascii = (byte < 0x20) | (byte == b'"') | (byte == b'\\') | (byte == 0x7f);
-    ascii
+const fn is_suspect(byte: u8) -> bool {
+    (byte < 0x20)
+        | (byte == 0x7f)
         | (byte == 0xc2)
         | (byte == 0xd8)
         | (byte == 0xe1)
         | (byte == 0xe2)
         | (byte == 0xef)
         | (byte == 0xf3)
+}
+
+/// Whether JSON wants a backslash before the byte.
+#[inline(always)]
+fn is_quoted(byte: u8) -> bool {
+    (byte == b'"') | (byte == b'\\')
+}
+
+/// Appends bytes, with a backslash before some.
+fn push_quoted(run: &[u8], buffer: &mut Vec<u8>) {
+    for mut block in run.chunks(2 * BLOCK) {
+        let (mut out, mut len) = ([0; 4 * BLOCK + 8], 0);
+        while let Some(word) = block.first_chunk::<8>() {
+            // All eight are written, and those before the first quoted one kept.
+            out[len..len + 8].copy_from_slice(word);
+            let plain = plain_bytes(*word);
+            len += plain;
+            block = &block[plain..];
+            if plain < 8 {
+                out[len..len + 2].copy_from_slice(&[b'\\', block[0]]);
+                len += 2;
+                block = &block[1..];
+            }
+        }
+        buffer.extend_from_slice(&out[..len]);
+        for &byte in block {
+            if is_quoted(byte) {
+                buffer.push(b'\\');
+            }
+            buffer.push(byte);
+        }
+    }
+}
+
+/// How many bytes come before the first that [`is_quoted`], eight when none is.
+#[inline(always)]
+fn plain_bytes(word: [u8; 8]) -> usize {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    let word = u64::from_le_bytes(word);
+    // The highest bit of each zero byte; above the lowest zero byte it may be of others, too.
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & (ONES << 7);
+    let quoted = zeros(word ^ (ONES * u64::from(b'"'))) | zeros(word ^ (ONES * u64::from(b'\\')));
+    quoted.trailing_zeros() as usize / 8
 }
 
 fn push_char(c: char, buffer: &mut Vec<u8>) {
@@ -89,8 +148,6 @@ fn push_char(c: char, buffer: &mut Vec<u8>) {
 
 fn push_json_char(c: char, buffer: &mut Vec<u8>) {
     let short = match c {
-        '"' => "\\\"",
-        '\\' => "\\\\",
         '\n' => "\\n",
         '\r' => "\\r",
         '\t' => "\\t",
@@ -111,7 +168,7 @@ mod tests {
 
     #[test]
     fn every_character_to_be_escaped_is_suspect() {
-        for c in ('\0'..=char::MAX).filter(|&c| is_unsafe(c) || matches!(c, '"' | '\\')) {
+        for c in ('\0'..=char::MAX).filter(|&c| is_unsafe(c)) {
             assert!(is_suspect(c.encode_utf8(&mut [0; 4]).as_bytes()[0]), "{c:?}");
         }
     }

@@ -4,39 +4,55 @@ use std::io::Write as _;
 
 /// Bytes of a short preview.
 const PREVIEW: usize = 24;
+/// Bytes in a row of a dump, and the characters that they take.
+const ROW: usize = 16;
+const ROW_WIDTH: usize = 39;
 
 /// Appends a dump as `tcpdump -X` prints it: offset, pairs of bytes, ASCII.
 pub(super) fn dump(bytes: &[u8], buffer: &mut Vec<u8>) {
-    for (row, chunk) in bytes.chunks(16).enumerate() {
-        let mut pairs = String::with_capacity(40);
-        for (i, byte) in chunk.iter().enumerate() {
-            let space = if i % 2 == 0 && i > 0 { " " } else { "" };
-            pairs.push_str(&format!("{space}{byte:02x}"));
-        }
-        let result = write!(buffer, "\n\t0x{:04x}:  {pairs:<39}  {}", row * 16, ascii(chunk));
+    for (row, chunk) in bytes.chunks(ROW).enumerate() {
+        let result = write!(buffer, "\n\t0x{:04x}:  ", row * ROW);
         debug_assert!(result.is_ok(), "a Vec takes everything");
+        let start = buffer.len();
+        for (i, &byte) in chunk.iter().enumerate() {
+            if i % 2 == 0 && i > 0 {
+                buffer.push(b' ');
+            }
+            push_digits(byte, buffer);
+        }
+        buffer.resize(start + ROW_WIDTH, b' ');
+        buffer.extend_from_slice(b"  ");
+        push_ascii(chunk, buffer);
     }
 }
 
 /// Appends the first bytes, in hexadecimal and ASCII.
 pub(super) fn preview(bytes: &[u8], buffer: &mut Vec<u8>) {
     let shown = &bytes[..bytes.len().min(PREVIEW)];
-    for (i, byte) in shown.iter().enumerate() {
-        let space = if i > 0 { " " } else { "" };
-        let result = write!(buffer, "{space}{byte:02x}");
-        debug_assert!(result.is_ok(), "a Vec takes everything");
+    for (i, &byte) in shown.iter().enumerate() {
+        if i > 0 {
+            buffer.push(b' ');
+        }
+        push_digits(byte, buffer);
     }
     if shown.len() < bytes.len() {
         buffer.extend_from_slice(" …".as_bytes());
     }
     if !shown.is_empty() {
-        buffer.extend_from_slice(format!("  |{}|", ascii(shown)).as_bytes());
+        buffer.extend_from_slice(b"  |");
+        push_ascii(shown, buffer);
+        buffer.push(b'|');
     }
 }
 
-fn ascii(bytes: &[u8]) -> String {
-    let visible = |&byte: &u8| if matches!(byte, b' '..=b'~') { char::from(byte) } else { '.' };
-    bytes.iter().map(visible).collect()
+fn push_digits(byte: u8, buffer: &mut Vec<u8>) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    buffer.extend([byte >> 4, byte & 15].map(|digit| DIGITS[usize::from(digit)]));
+}
+
+fn push_ascii(bytes: &[u8], buffer: &mut Vec<u8>) {
+    let visible = |&byte: &u8| if matches!(byte, b' '..=b'~') { byte } else { b'.' };
+    buffer.extend(bytes.iter().map(visible));
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! Events as lines: JSON for programs, text for people, each over [`std::io::Write`].
 
 mod clock;
+mod digits;
 mod escape;
 mod hex;
 mod json;
+mod prefixes;
 mod summary;
 mod text;
 
@@ -48,6 +50,8 @@ impl Output {
             self.failed = self.to.write_all(&self.buffer).and_then(|()| self.to.flush()).err();
         }
         self.buffer.clear();
+        // A long line is rare.
+        self.buffer.shrink_to(2 * BUFFER);
         match &self.failed {
             None => Ok(()),
             Some(error) => Err(io::Error::new(error.kind(), error.to_string())),

@@ -72,6 +72,11 @@ fn write_trouble(to: &mut dyn Write, stats: &Stats) -> io::Result<()> {
             "segments of other protocols were left in the kernel",
         ),
         (stats.gaps, "gap in streams", "gaps in streams"),
+        (
+            stats.forgotten_syns,
+            "unanswered SYN made room for another",
+            "unanswered SYNs made room for others",
+        ),
         (stats.violations, "violation of RFC 6455 or 7692", "violations of RFC 6455 or 7692"),
         (stats.unparsed, "packet that could not be parsed", "packets that could not be parsed"),
         (stats.fragments, "IP fragment without ports", "IP fragments without ports"),

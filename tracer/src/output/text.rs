@@ -4,11 +4,11 @@ use std::{fmt, io::Write as _};
 
 use anstyle::{AnsiColor, Effects, Style as Ansi};
 
-use super::{Format, WallClock, clock::Stamp, escape, hex};
+use super::{Format, WallClock, clock::Stamp, digits, escape, hex, prefixes::Prefixes};
 use crate::{
     event::{
-        Body, Conn, Control, Event, How, Joined, SegmentInfo, Start, Stats, TcpClose, WsFrame,
-        WsMessage, WsOpen, flag_names,
+        Body, Conn, Control, Event, FlagNames, How, Joined, SegmentInfo, Start, Stats, TcpClose,
+        WsFrame, WsMessage, WsOpen,
     },
     tcp::options::Options,
     ws::{close, frame::Opcode, message::Payload, receiver::Sender},
@@ -33,12 +33,13 @@ pub struct Style {
 pub struct Text {
     style: Style,
     stamp: Stamp,
+    prefixes: Prefixes,
 }
 
 impl Text {
     /// Text that looks like this.
     pub fn new(style: Style) -> Self {
-        Self { style, stamp: Stamp::local() }
+        Self { style, stamp: Stamp::local(), prefixes: Prefixes::new(push_conn) }
     }
 }
 
@@ -52,11 +53,21 @@ impl Format for Text {
         self.stamp.write(clock.at(event.time), line.buffer);
         line.end(DIM);
         if let Some(conn) = event.conn {
-            line.connection(conn, event.from);
+            self.prefixes.push(conn, line.buffer);
+            line.arrow(event.from);
         }
         line.body(&event.body);
         line.buffer.push(b'\n');
     }
+}
+
+/// ` #1 127.0.0.1:60653 `
+fn push_conn(conn: Conn, buffer: &mut Vec<u8>) {
+    buffer.extend_from_slice(b" #");
+    digits::push(conn.id, buffer);
+    buffer.push(b' ');
+    digits::push_endpoint(conn.client, buffer);
+    buffer.push(b' ');
 }
 
 /// A line in the making.
@@ -93,9 +104,7 @@ impl Line<'_> {
         escape::push(text, self.buffer);
     }
 
-    /// ` #1 127.0.0.1:60653 →`
-    fn connection(&mut self, conn: Conn, from: Option<Sender>) {
-        self.print(format_args!(" #{} {} ", conn.id, conn.client));
+    fn arrow(&mut self, from: Option<Sender>) {
         match from {
             Some(Sender::Client) => self.styled(CLIENT, format_args!("→ ")),
             Some(Sender::Server) => self.styled(SERVER, format_args!("← ")),
@@ -299,7 +308,7 @@ impl Line<'_> {
     /// As tcpdump(1) prints it: relative numbers, but with a SYN.
     fn segment(&mut self, segment: &SegmentInfo<'_>) {
         let SegmentInfo { flags, seq, raw_seq, ack, raw_ack, win, options, len } = segment;
-        self.print(format_args!("Flags [{}]", flag_names(*flags)));
+        self.print(format_args!("Flags [{}]", FlagNames(*flags)));
         let is_syn = flags & tracer_common::packet::flags::SYN != 0;
         if is_syn {
             self.print(format_args!(", seq {raw_seq}"));

@@ -61,6 +61,8 @@ pub(super) struct Connection {
     unanswered_since: Option<Nanos>,
     /// What more of the last segment's direction is good for.
     interest: Interest,
+    /// [`Connection::memory`] as it was last added up.
+    held: usize,
     /// The tracker will look whether holes were filled.
     pub(super) is_queued: bool,
     pub(super) last_seen: Nanos,
@@ -75,6 +77,7 @@ impl Connection {
             first_fin: None,
             unanswered_since: None,
             interest: Interest::Payload,
+            held: 0,
             is_queued: false,
             last_seen: now,
         }
@@ -101,8 +104,20 @@ impl Connection {
         self.interest
     }
 
+    /// Brings the sum of what all connections hold up to date.
+    pub(super) fn account(&mut self, sum: &mut usize) {
+        let held = self.memory();
+        *sum = *sum + held - self.held;
+        self.held = held;
+    }
+
+    /// What it has added to that sum.
+    pub(super) fn held(&self) -> usize {
+        self.held
+    }
+
     /// Bytes that it holds beyond its own size.
-    pub(super) fn memory(&self) -> usize {
+    fn memory(&self) -> usize {
         let waiting = |direction: &Direction| direction.assembler.memory();
         self.directions.iter().map(waiting).sum::<usize>() + self.streams.memory()
     }
@@ -270,6 +285,9 @@ impl Connection {
         }
         self.count_bytes(from, segment.payload.len() as u64 + u64::from(snapped));
         let seq = segment.payload_seq();
+        if self.directions[from as usize].assembler.next_seq().is_none() {
+            self.streams.join_midstream(from);
+        }
         let outcome = self.assemble(from, env, |assembler, out| {
             assembler.segment(seq, segment.payload, snapped, out)
         });

@@ -26,6 +26,7 @@ pub(super) struct Counts {
     pub(super) messages: u64,
     pub(super) violations: u64,
     pub(super) gaps: u64,
+    pub(super) forgotten_syns: u64,
 }
 
 /// What receivers borrow while they work.
@@ -48,9 +49,11 @@ pub(super) struct Env<'e> {
     pub(super) tools: &'e mut Tools,
 }
 
-/// A ping that waits for its pong.
+/// The latest ping of one side.
+#[derive(Default)]
 struct Ping {
-    sent: Nanos,
+    /// When it was sent, until its pong has come.
+    sent: Option<Nanos>,
     payload: Vec<u8>,
 }
 
@@ -67,7 +70,7 @@ pub(super) struct Meta {
     ws_close: Option<Option<u16>>,
     violations: u32,
     /// The latest ping of client and server.
-    pings: [Option<Ping>; 2],
+    pings: [Ping; 2],
 }
 
 impl Meta {
@@ -80,7 +83,7 @@ impl Meta {
             is_named: false,
             ws_close: None,
             violations: 0,
-            pings: [None, None],
+            pings: Default::default(),
         }
     }
 
@@ -221,8 +224,10 @@ impl Meta {
         tell: &mut Tell<'_>,
     ) {
         let body = if opcode == Opcode::PING {
-            let ping = Ping { sent: tell.time, payload: control.data.to_vec() };
-            self.pings[from as usize] = Some(ping);
+            let Ping { sent, payload } = &mut self.pings[from as usize];
+            *sent = Some(tell.time);
+            payload.clear();
+            payload.extend_from_slice(control.data);
             Body::WsPing(control)
         } else {
             let rtt_us = self.answered(from.other(), control.data, tell.time);
@@ -233,8 +238,9 @@ impl Meta {
 
     /// Microseconds since the ping of `pinger` that carried `payload`, if that is its latest.
     fn answered(&mut self, pinger: Sender, payload: &[u8], now: Nanos) -> Option<u64> {
-        let ping = self.pings[pinger as usize].take_if(|ping| ping.payload == payload)?;
-        Some(now.saturating_sub(ping.sent) / 1000)
+        let ping = &mut self.pings[pinger as usize];
+        let sent = ping.sent.take_if(|_| ping.payload == payload)?;
+        Some(now.saturating_sub(sent) / 1000)
     }
 }
 

@@ -141,10 +141,12 @@ impl Tracker {
         let (key, end) = FlowKey::of(segment);
         if segment.has(SYN) && !segment.has(ACK) {
             self.syn(key, end, segment, sink);
-        } else if let Some(half_open) = self.half_open.pop(&key) {
+        } else if !self.half_open.is_empty()
+            && let Some(half_open) = self.half_open.pop(&key)
+        {
             self.after_syn(key, end, half_open, segment, sink);
-        } else if self.connections.contains(&key) {
-            return self.follow(&key, end, segment, sink);
+        } else if let Some(interest) = self.try_follow(&key, end, segment, sink) {
+            return interest;
         } else {
             self.unknown(key, end, segment, sink);
         }
@@ -212,6 +214,7 @@ impl Tracker {
         self.half_open.push(key, HalfOpen { numbering, client: end, seq, interface, time });
         if self.half_open.len() > self.options.limits.half_open {
             self.half_open.pop_lru();
+            self.counts.forgotten_syns += 1;
         }
     }
 
@@ -324,27 +327,33 @@ impl Tracker {
         self.connections.push(key, Box::new(connection));
     }
 
-    /// Gives a segment to its connection, and does what follows from it.
-    fn follow(
+    /// Gives a segment to its connection, which there is.
+    fn follow(&mut self, key: &FlowKey, end: End, segment: &Segment<'_>, sink: &mut dyn Sink) {
+        let known = self.try_follow(key, end, segment, sink);
+        debug_assert!(known.is_some(), "it was looked up, or opened");
+    }
+
+    /// Gives a segment to its connection, if there is one, and does what follows from it. Says what
+    /// more of the segment's direction is good for.
+    fn try_follow(
         &mut self,
         key: &FlowKey,
         end: End,
         segment: &Segment<'_>,
         sink: &mut dyn Sink,
-    ) -> Interest {
-        let Self { connections, options, counts, tools, .. } = self;
-        let Some(connection) = connections.get_mut(key) else { return Interest::Payload };
-        let held = connection.memory();
+    ) -> Option<Interest> {
+        let Self { connections, options, counts, tools, held, .. } = self;
+        let connection = connections.get_mut(key)?;
         let tell = Tell { time: segment.time, options, counts, sink };
         let mut env = Env { tell, tools };
         let ending = connection.segment(end, segment, &mut env);
         let interest = connection.interest();
-        self.held = self.held + connection.memory() - held;
+        connection.account(held);
         let is_new_hole = connection.hole_since().is_some() && !connection.is_queued;
         connection.is_queued |= is_new_hole;
         if let Some(ending) = ending {
             self.close(key, ending, segment.time, sink);
-            return interest;
+            return Some(interest);
         }
         if is_new_hole {
             let due = segment.time.saturating_add(self.options.limits.reordering);
@@ -353,7 +362,7 @@ impl Tracker {
         if self.held > self.options.limits.memory {
             self.shed(segment.time, sink);
         }
-        interest
+        Some(interest)
     }
 
     /// Ends the connections that hold most, until a quarter of the memory is free again: so the
@@ -365,14 +374,13 @@ impl Tracker {
             if self.held <= enough {
                 return;
             }
-            let held = connection.memory();
             connection.lose_windows();
-            self.held = self.held + connection.memory() - held;
+            connection.account(&mut self.held);
         }
         let mut holders: Vec<_> = self
             .connections
             .iter()
-            .map(|(key, connection)| (connection.memory(), *key))
+            .map(|(key, connection)| (connection.held(), *key))
             .filter(|(held, _)| *held > 0)
             .collect();
         holders.sort_unstable_by_key(|(held, _)| std::cmp::Reverse(*held));
@@ -385,13 +393,12 @@ impl Tracker {
     }
 
     fn give_up_holes(&mut self, key: &FlowKey, now: Nanos, sink: &mut dyn Sink) {
-        let Self { connections, options, counts, tools, .. } = self;
+        let Self { connections, options, counts, tools, held, .. } = self;
         let Some(connection) = connections.peek_mut(key) else { return };
-        let held = connection.memory();
         let tell = Tell { time: now, options, counts, sink };
         let mut env = Env { tell, tools };
         let ending = connection.give_up_holes(&mut env);
-        self.held = self.held + connection.memory() - held;
+        connection.account(held);
         if let Some(ending) = ending {
             self.close(key, ending, now, sink);
         }
@@ -399,7 +406,7 @@ impl Tracker {
 
     fn close(&mut self, key: &FlowKey, ending: Ending, now: Nanos, sink: &mut dyn Sink) {
         let Some(mut connection) = self.connections.pop(key) else { return };
-        self.held -= connection.memory();
+        self.held -= connection.held();
         let Self { options, counts, tools, .. } = self;
         let tell = Tell { time: now, options, counts, sink };
         connection.close(ending, &mut Env { tell, tools });
@@ -502,6 +509,7 @@ impl Tracker {
             messages: self.counts.messages,
             violations: self.counts.violations,
             gaps: self.counts.gaps,
+            forgotten_syns: self.counts.forgotten_syns,
             ..Stats::default()
         }
     }

@@ -1,18 +1,23 @@
 //! The inflate machines of the directions that compress: a bounded stock.
 //!
 //! A direction keeps its machine from message to message, so that the window need not be loaded
-//! each time, until another one wants it: the machine not used for longest changes hands first. So
-//! nobody can hold the stock by leaving messages unfinished.
+//! each time, until another one wants it. Those between messages are taken first, and then those
+//! not used for longest: so nobody can hold the stock by leaving messages unfinished.
 
 use foldhash::fast::RandomState;
 use lru::LruCache;
 
 use super::deflate::Inflater;
 
+type Lent = LruCache<u64, Inflater, RandomState>;
+
 /// The stock; each machine takes [`Inflater::MEMORY`].
 pub struct Inflaters {
     limit: usize,
-    lent: LruCache<u64, Inflater, RandomState>,
+    /// In the middle of a message.
+    working: Lent,
+    /// Between messages.
+    resting: Lent,
     idle: Vec<Inflater>,
     next: u64,
 }
@@ -25,29 +30,44 @@ pub struct Ticket(u64);
 impl Inflaters {
     /// At most `limit` machines.
     pub fn new(limit: usize) -> Self {
-        let lent = LruCache::unbounded_with_hasher(RandomState::default());
-        Self { limit, lent, idle: Vec::new(), next: 0 }
+        let none = || LruCache::unbounded_with_hasher(RandomState::default());
+        Self { limit, working: none(), resting: none(), idle: Vec::new(), next: 0 }
     }
 
-    /// Lends a machine; `None` where there is none at all.
+    /// Lends a machine for a message; `None` where there is none at all.
     pub fn take(&mut self) -> Option<(Ticket, &mut Inflater)> {
+        let is_full = self.working.len() + self.resting.len() >= self.limit;
         let inflater = match self.idle.pop() {
             Some(idle) => idle,
-            None if self.lent.len() < self.limit => Inflater::default(),
-            None => self.lent.pop_lru()?.1,
+            None if !is_full => Inflater::default(),
+            None => self.resting.pop_lru().or_else(|| self.working.pop_lru())?.1,
         };
         self.next += 1;
-        Some((Ticket(self.next), self.lent.get_or_insert_mut(self.next, || inflater)))
+        Some((Ticket(self.next), self.working.get_or_insert_mut(self.next, || inflater)))
     }
 
-    /// The machine, unless somebody else has got it since.
+    /// The machine in the middle of a message, unless somebody else has got it since.
     pub fn get(&mut self, ticket: &Ticket) -> Option<&mut Inflater> {
-        self.lent.get_mut(&ticket.0)
+        self.working.get_mut(&ticket.0)
+    }
+
+    /// The message has ended.
+    pub fn rest(&mut self, ticket: &Ticket) {
+        if let Some(inflater) = self.working.pop(&ticket.0) {
+            self.resting.push(ticket.0, inflater);
+        }
+    }
+
+    /// The next message begins. False when somebody else has got the machine since.
+    pub fn resume(&mut self, ticket: &Ticket) -> bool {
+        let inflater = self.resting.pop(&ticket.0);
+        inflater.map(|inflater| self.working.push(ticket.0, inflater)).is_some()
     }
 
     /// Takes a machine back.
     pub fn give_back(&mut self, ticket: &Ticket) {
-        self.idle.extend(self.lent.pop(&ticket.0));
+        let Ticket(id) = ticket;
+        self.idle.extend(self.working.pop(id).or_else(|| self.resting.pop(id)));
     }
 }
 
@@ -64,6 +84,18 @@ mod tests {
         let (third, _) = stock.take().unwrap();
         assert!(stock.get(&second).is_none());
         assert!(stock.get(&first).is_some() && stock.get(&third).is_some());
+    }
+
+    #[test]
+    fn whoever_rests_gives_way_to_whoever_works() {
+        let mut stock = Inflaters::new(2);
+        let (working, _) = stock.take().unwrap();
+        let (resting, _) = stock.take().unwrap();
+        stock.rest(&resting);
+        assert!(stock.resume(&resting));
+        stock.rest(&resting);
+        stock.take().unwrap();
+        assert!(!stock.resume(&resting) && stock.get(&working).is_some());
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! A message in the making: its frames' payloads, unmasked and inflated, as far as they are wanted.
 
-use super::{frame::Opcode, utf8::Validator};
+use super::{
+    frame::Opcode,
+    utf8::{self, Validator},
+};
 
 /// Why a message could not be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -222,17 +225,17 @@ impl Builder {
 }
 
 fn one_piece(opcode: Opcode, bytes: &[u8], limit: usize) -> Payload<'_> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) if opcode == Opcode::TEXT => {
-            Payload::Text(&text[..text.floor_char_boundary(limit)])
-        }
-        _ => Payload::Data(&bytes[..bytes.len().min(limit)]),
+    if opcode == Opcode::TEXT
+        && let Ok(text) = utf8::text(bytes)
+    {
+        return Payload::Text(&text[..text.floor_char_boundary(limit)]);
     }
+    Payload::Data(&bytes[..bytes.len().min(limit)])
 }
 
 /// All of `bytes` but a code point cut at the end.
 fn valid_prefix(bytes: &[u8]) -> &str {
-    match std::str::from_utf8(bytes) {
+    match utf8::text(bytes) {
         Ok(text) => text,
         Err(error) => std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default(),
     }

@@ -26,9 +26,12 @@ pub(crate) fn frame(first: u8, key: Option<[u8; 4]>, payload: &[u8]) -> Vec<u8> 
     frame
 }
 
-/// A client's frame.
+/// A client's frame. As clients do, it has another key for another payload.
 pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
-    frame(first, Some([0x37, 0xfa, 0x21, 0x3d]), payload)
+    // FNV-1a.
+    let mix = |hash: u32, byte: &u8| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
+    let key = payload.iter().fold(0x811c_9dc5, mix).to_be_bytes();
+    frame(first, Some(key), payload)
 }
 
 /// A server's frame.

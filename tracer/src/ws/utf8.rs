@@ -1,5 +1,13 @@
 //! UTF-8 over a message that comes in pieces: code points straddle them (RFC 6455 section 8.1).
 
+use std::str::Utf8Error;
+
+/// `bytes` as text, if it is UTF-8. By vector instructions where the processor has them; where it is
+/// not UTF-8 `core` says.
+pub fn text(bytes: &[u8]) -> Result<&str, Utf8Error> {
+    simdutf8::basic::from_utf8(bytes).or_else(|_| std::str::from_utf8(bytes))
+}
+
 /// Checks a stream of bytes piece by piece.
 #[derive(Clone, Debug, Default)]
 pub struct Validator {
@@ -42,7 +50,7 @@ impl Validator {
     }
 
     fn check(&mut self, bytes: &[u8]) {
-        let Err(error) = std::str::from_utf8(bytes) else { return };
+        let Err(error) = text(bytes) else { return };
         let rest = &bytes[error.valid_up_to()..];
         // `error_len` is `None` for an unexpected end only; such a rest is at most 3 bytes long.
         if error.error_len().is_some() || rest.len() > 3 {

@@ -82,15 +82,19 @@ impl Forged {
     }
 }
 
-/// A frame of fewer than 65,536 bytes with FIN set. Clients mask, servers do not.
+/// A frame with FIN set. Clients mask, servers do not.
 pub(crate) fn frame(opcode: u8, mask: Option<[u8; 4]>, payload: &[u8]) -> Vec<u8> {
     let masked = u8::from(mask.is_some()) << 7;
     let mut frame = vec![0x80 | opcode];
     match payload.len() {
         len @ ..126 => frame.push(masked | len as u8),
-        len => {
+        len @ ..65536 => {
             frame.push(masked | 126);
-            frame.extend(u16::try_from(len).expect("a short payload").to_be_bytes());
+            frame.extend((len as u16).to_be_bytes());
+        }
+        len => {
+            frame.push(masked | 127);
+            frame.extend((len as u64).to_be_bytes());
         }
     }
     frame.extend(mask.iter().flatten());

@@ -19,6 +19,8 @@ mod bypass;
 mod full_speed;
 mod injected;
 mod interfaces;
+#[cfg(feature = "libpcap")]
+mod libpcap;
 mod streams;
 mod traffic;
 

@@ -26,7 +26,8 @@ pub(crate) fn small(client: &mut Client) {
 /// The same as a value, for several clients at once.
 pub(crate) const SMALL: Script = small;
 
-fn large(client: &mut Client) {
+/// Messages of megabytes.
+pub(crate) fn large(client: &mut Client) {
     client.say(Say::text(1, LARGE));
     client.say(Say::binary(2, LARGE).in_fragments(4));
     client.say(Say::text(3, 100));

@@ -68,6 +68,27 @@ pub(crate) fn everything() -> Result<()> {
     programs()
 }
 
+/// Whether the tracer's feature `libpcap` can be built.
+pub(crate) fn has_libpcap() -> bool {
+    // Comes with the headers.
+    shell::find("pcap-config").is_some()
+}
+
+/// What the tracer's feature `libpcap` needs.
+pub(crate) fn libpcap() -> Result<()> {
+    if has_libpcap() {
+        return Ok(());
+    }
+    eprintln!("setup: libpcap-dev is missing, for --source libpcap");
+    apt::install(&["libpcap-dev"])
+        .context("cannot install libpcap-dev: install libpcap and its headers by hand")
+}
+
+/// Debian's packages of these names. Silent when they are there.
+pub(crate) fn packages(names: &[&str]) -> Result<()> {
+    apt::install(names)
+}
+
 fn install(ways: &[Way]) -> Result<()> {
     if shell::find("rustup").is_none() {
         bail!(
@@ -90,10 +111,15 @@ fn verify() -> Result<()> {
 
 /// The programs that set up network namespaces; `unshare` comes with every Linux.
 fn programs() -> Result<()> {
-    if shell::find("ip").is_some() {
+    program("ip", "iproute2", "which the demo and the live tests use")
+}
+
+/// Makes sure of a program that comes with a Debian package. Silent when it is there.
+pub(crate) fn program(name: &str, package: &str, purpose: &str) -> Result<()> {
+    if shell::find(name).is_some() {
         return Ok(());
     }
-    eprintln!("setup: the program `ip` is missing, which the demo and the live tests use");
-    apt::install(&["iproute2"])
-        .context("cannot install iproute2: install it by hand, then try again")
+    eprintln!("setup: the program `{name}` is missing, {purpose}");
+    apt::install(&[package])
+        .with_context(|| format!("cannot install {package}: install it by hand, then try again"))
 }

@@ -11,3 +11,5 @@ pub mod interface;
 pub mod privilege;
 pub mod program;
 pub mod ring;
+pub mod ring_capture;
+pub mod wishes;

@@ -4,16 +4,23 @@ use std::fs;
 
 use anyhow::{Result, bail};
 
-/// The capabilities wanted, and their numbers (`include/uapi/linux/capability.h`): to load the
-/// program, to let it compute addresses in maps and records, to attach it.
-const WANTED: [(&str, u32); 3] = [("CAP_BPF", 39), ("CAP_PERFMON", 38), (NET_ADMIN, 12)];
-const NET_ADMIN: &str = "CAP_NET_ADMIN";
+/// A capability and its number (`include/uapi/linux/capability.h`).
+pub type Capability = (&'static str, u32);
+
+/// What the classifier wants: to load the program, to let it compute addresses in maps and records,
+/// to attach it.
+pub const FOR_BPF: [Capability; 3] = [("CAP_BPF", 39), ("CAP_PERFMON", 38), ("CAP_NET_ADMIN", 12)];
+/// What a packet socket wants.
+pub const FOR_LIBPCAP: [Capability; 1] = [("CAP_NET_RAW", 13)];
+
 const CAP_SYS_ADMIN: u32 = 21;
+/// capabilities(7): this one and those after it were split from `CAP_SYS_ADMIN`, which still serves.
+const CAP_PERFMON: u32 = 38;
 
 /// Fails with what is missing and what to do.
-pub fn check() -> Result<()> {
+pub fn check(wanted: &[Capability]) -> Result<()> {
     let Some(effective) = effective_capabilities() else { return Ok(()) };
-    let missing = missing(effective);
+    let missing = missing(effective, wanted);
     if missing.is_empty() {
         return Ok(());
     }
@@ -30,12 +37,10 @@ fn effective_capabilities() -> Option<u64> {
     u64::from_str_radix(line.trim(), 16).ok()
 }
 
-fn missing(effective: u64) -> Vec<&'static str> {
+fn missing(effective: u64, wanted: &[Capability]) -> Vec<&'static str> {
     let has = |number: u32| effective >> number & 1 != 0;
-    // capabilities(7): CAP_BPF and CAP_PERFMON were split from CAP_SYS_ADMIN, which still serves.
-    let is_missing =
-        |&(name, number): &(&str, u32)| !has(number) && (name == NET_ADMIN || !has(CAP_SYS_ADMIN));
-    WANTED.into_iter().filter(is_missing).map(|(name, _)| name).collect()
+    let is_there = |number| has(number) || number >= CAP_PERFMON && has(CAP_SYS_ADMIN);
+    wanted.iter().filter(|(_, number)| !is_there(*number)).map(|(name, _)| *name).collect()
 }
 
 #[cfg(test)]
@@ -44,10 +49,17 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named() {
+        let missing = |effective| missing(effective, &FOR_BPF);
         assert_eq!(missing(0), ["CAP_BPF", "CAP_PERFMON", "CAP_NET_ADMIN"]);
         assert_eq!(missing(1 << 12), ["CAP_BPF", "CAP_PERFMON"]);
         assert_eq!(missing(1 << 12 | 1 << 39), ["CAP_PERFMON"]);
         assert_eq!(missing(1 << 12 | 1 << 21), [""; 0]);
         assert_eq!(missing(1 << 12 | 1 << 38 | 1 << 39), [""; 0]);
+    }
+
+    #[test]
+    fn a_packet_socket_wants_one_capability() {
+        assert_eq!(missing(1 << 21, &FOR_LIBPCAP), ["CAP_NET_RAW"]);
+        assert_eq!(missing(1 << 13, &FOR_LIBPCAP), [""; 0]);
     }
 }

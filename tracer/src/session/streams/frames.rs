@@ -8,7 +8,7 @@ use crate::{
     ws::{
         extension::Deflate,
         receiver::{Compression, Desync, Receiver, Sender},
-        resync::{Lock, Search},
+        resync::{Lock, Piece, Search, Stretch},
     },
 };
 
@@ -78,16 +78,8 @@ impl Streams {
             self.expect_head(from);
             return 0;
         }
-        let mut lock = search.segment(bytes);
-        for _ in 0..MAX_RELOCKS {
-            let Some(found) = lock else { break };
-            // A wrong lock: look at what it had not used once more.
-            lock = self.lock(from, found, env).and_then(|rest| self.search_again(from, &rest));
-        }
-        if let Some(Lock { skipped, bytes }) = lock {
-            let passed_over = skipped + bytes.len() as u64;
-            self.meta.gap(from, passed_over, GapCause::Midstream, &mut env.tell);
-        }
+        let lock = search.segment(bytes);
+        self.follow_locks(from, lock, env);
         if let Stage::Search(search, _) = &self.stages[from as usize]
             && !self.meta.is_open
             && search.searched() > MAX_SEARCHED
@@ -97,16 +89,37 @@ impl Streams {
         bytes.len()
     }
 
-    fn search_again(&mut self, from: Sender, rest: &[u8]) -> Option<Lock> {
+    /// Nothing more comes: what the search has is looked at for the last time.
+    pub(super) fn end_search(&mut self, from: Sender, env: &mut Env<'_>) {
+        let Stage::Search(search, _) = &mut self.stages[from as usize] else { return };
+        let lock = search.finish();
+        self.follow_locks(from, lock, env);
+    }
+
+    /// Decodes from a header that was found. A wrong one is noticed, and what it had not used is
+    /// searched once more.
+    fn follow_locks(&mut self, from: Sender, mut lock: Option<Lock>, env: &mut Env<'_>) {
+        for _ in 0..MAX_RELOCKS {
+            let Some(found) = lock else { return };
+            lock = self.lock(from, found, env).and_then(|rest| self.search_again(from, rest));
+        }
+        if let Some(Lock { skipped, stretch }) = lock {
+            let passed_over = skipped + stretch.captured();
+            self.meta.gap(from, passed_over, GapCause::Midstream, &mut env.tell);
+        }
+    }
+
+    fn search_again(&mut self, from: Sender, rest: Stretch) -> Option<Lock> {
         match &mut self.stages[from as usize] {
-            Stage::Search(search, _) => search.segment(rest),
+            Stage::Search(search, _) => search.again(rest),
             _ => None,
         }
     }
 
-    /// A frame was found. Gives back the bytes behind the place where that proved wrong.
-    fn lock(&mut self, from: Sender, lock: Lock, env: &mut Env<'_>) -> Option<Vec<u8>> {
-        let offset = self.offsets[from as usize] - lock.bytes.len() as u64;
+    /// A frame was found. Gives back the stretch behind the place where that proved wrong.
+    fn lock(&mut self, from: Sender, lock: Lock, env: &mut Env<'_>) -> Option<Stretch> {
+        let Lock { mut stretch, skipped } = lock;
+        let offset = self.offsets[from as usize] - stretch.span();
         let found = match &mut self.stages[from as usize] {
             Stage::Search(_, receiver) => receiver.take(),
             _ => None,
@@ -118,15 +131,23 @@ impl Streams {
             self.meta.open_midstream(&mut env.tell);
             self.other_is_frames_too(from.other(), env);
         }
-        if lock.skipped > 0 {
-            self.meta.gap(from, lock.skipped, GapCause::Midstream, &mut env.tell);
+        if skipped > 0 {
+            self.meta.gap(from, skipped, GapCause::Midstream, &mut env.tell);
         }
-        let Lock { mut bytes, skipped: _ } = lock;
-        let result = self.meta.receive(from, env, |ctx| receiver.data(&bytes, ctx));
+        // The gaps between were told of when they came.
+        let wrong = self.meta.receive(from, env, |ctx| {
+            stretch.pieces().find_map(|(at, piece)| {
+                let result = match piece {
+                    Piece::Data(bytes) => receiver.data(bytes, ctx),
+                    Piece::Gap(bytes) => receiver.gap(bytes, ctx),
+                };
+                result.err().map(|Desync { used }| at + used)
+            })
+        });
         self.stages[from as usize] = Stage::Frames(receiver);
-        let Desync { used } = result.err()?;
+        let wrong = wrong?;
         self.lose_framing(from);
-        Some(bytes.split_off(used))
+        Some(stretch.split_off(wrong))
     }
 
     /// Frames one way mean that an upgrade, whose response was not captured, has succeeded.

@@ -21,8 +21,9 @@ use crate::{
     },
 };
 
-/// A stream joined late in which no frame was found in so many bytes is no WebSocket.
-const MAX_SEARCHED: u64 = 1 << 20;
+/// A stream joined late in which no frame was found in so many bytes is no WebSocket. It may have
+/// been joined in the middle of a long message.
+const MAX_SEARCHED: u64 = 8 << 20;
 /// Client frames that may come before the response to the upgrade was seen.
 const MAX_UPGRADING: usize = 256 * 1024;
 /// Bytes that tell HTTP and TLS from other streams.
@@ -179,7 +180,7 @@ impl Streams {
                     self.lose_framing(from);
                 }
             }
-            Stage::Search(search, _) => search.gap(),
+            Stage::Search(search, _) => search.gap(bytes),
             Stage::Upgrading(queue) => {
                 let queued = queue.len() as u64;
                 if queued > 0 {
@@ -201,6 +202,7 @@ impl Streams {
     /// Nothing more comes from either side.
     pub(super) fn end(&mut self, env: &mut Env<'_>) {
         for from in [Sender::Client, Sender::Server] {
+            self.end_search(from, env);
             match &mut self.stages[from as usize] {
                 Stage::Frames(receiver) => {
                     self.meta.receive(from, env, |ctx| receiver.abandon(ctx));
@@ -210,6 +212,13 @@ impl Streams {
                 }
                 _ => {}
             }
+        }
+    }
+
+    /// The SYN of this direction was not captured: what comes first need not be its first bytes.
+    pub(super) fn join_midstream(&mut self, from: Sender) {
+        if let Stage::Start { joined, .. } = &mut self.stages[from as usize] {
+            *joined = Joined::Midstream;
         }
     }
 

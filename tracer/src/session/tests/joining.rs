@@ -1,3 +1,5 @@
+use tracer_common::packet::flags::SYN;
+
 use super::wire::{Client, REQUEST, RESPONSE, Server, Wire, options};
 use crate::{
     session::Options,
@@ -33,6 +35,15 @@ fn a_connection_joined_midstream_decodes_from_its_first_frame() {
         "ws.message client hola a todos",
     ];
     assert_eq!(wire.told(), expected);
+}
+
+#[test]
+fn what_has_no_frames_in_it_is_given_up() {
+    let mut wire = Wire::new();
+    for _ in 0..(9 << 20) / 60_000 {
+        wire.data(Server, &[0xff; 60_000]);
+    }
+    assert_eq!(wire.told(), ["not_websocket unknown"]);
 }
 
 #[test]
@@ -80,6 +91,27 @@ fn a_lost_response_does_not_lose_the_connection() {
         "ws.message client y",
     ];
     assert_eq!(told[3..], expected);
+}
+
+#[test]
+fn a_lost_beginning_behind_the_syn_does_not_lose_the_connection() {
+    let mut wire = Wire::new();
+    wire.send(Client, SYN, &[]);
+    // The SYN-ACK, and with it where the server's stream begins, was not captured.
+    wire.skip(Server, 1);
+    wire.lose(Client, REQUEST);
+    wire.lose(Server, RESPONSE);
+    wire.data(Server, &plain(0x81, b"a text that is long enough to be believed at once"));
+    wire.data(Client, &masked(0x81, b"and what is answered"));
+    wire.data(Server, &plain(0x81, b"ok"));
+    let expected = [
+        "ws.open midstream",
+        "ws.message server a text that is long enough to be believed at once",
+        "gap client 169 lost",
+        "ws.message client and what is answered",
+        "ws.message server ok",
+    ];
+    assert_eq!(wire.told(), expected);
 }
 
 #[test]
@@ -142,6 +174,18 @@ fn a_snap_length_is_a_gap_of_known_place() {
     assert_eq!(told[0], "gap server 452 snaplen");
     assert!(told[1].starts_with("ws.message server aaa") && told[1].ends_with("true 452"));
     assert_eq!(told[2], "ws.message server next");
+}
+
+#[test]
+fn a_snapped_connection_joined_midstream_tells_of_its_messages() {
+    let mut wire = Wire::new();
+    for _ in 0..4 {
+        wire.snapped(Server, &plain(0x82, &[7; 500]), 52);
+    }
+    let told = wire.told();
+    let messages: Vec<_> = told.iter().filter(|event| event.contains("ws.message")).collect();
+    assert_eq!(messages.len(), 4, "{told:?}");
+    assert!(messages.iter().all(|message| message.ends_with("true 452")), "{told:?}");
 }
 
 #[test]

@@ -338,7 +338,7 @@ impl Receiver {
         let mut message = Builder::new(opcode, compressed);
         if compressed && let Some(window) = &mut self.window {
             // The one that inflated the last message has its window still.
-            let kept = self.inflater.take().filter(|kept| ctx.inflaters.get(kept).is_some());
+            let kept = self.inflater.take().filter(|kept| ctx.inflaters.resume(kept));
             self.inflater = kept.or_else(|| start_inflater(window, ctx.inflaters));
             if self.inflater.is_none() {
                 message.give_up(Undecoded::Limit);
@@ -429,6 +429,8 @@ impl Receiver {
         }
         if self.window.as_ref().is_some_and(Window::ends_with_message) {
             self.release_inflater(ctx);
+        } else if let Some(ticket) = &self.inflater {
+            ctx.inflaters.rest(ticket);
         }
     }
 
@@ -466,10 +468,14 @@ impl Receiver {
     }
 
     fn end_of_control(&mut self, header: Header, plain: &[u8], ctx: &mut Context<'_>) {
-        self.collect_control(plain);
+        // Mostly it comes in one piece, of legal length.
+        let is_whole = plain.len() as u64 == header.len && header.len <= MAX_CONTROL_LEN;
+        if !is_whole {
+            self.collect_control(plain);
+        }
         self.is_control_cut = false;
-        let payload = std::mem::take(&mut self.control);
-        let payload = &payload[..];
+        let collected = std::mem::take(&mut self.control);
+        let payload = if is_whole { plain } else { &collected };
         if header.opcode.is_reserved() {
             return;
         }

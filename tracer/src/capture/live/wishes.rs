@@ -2,14 +2,14 @@
 
 use tracer_common::flow::FlowKey;
 
+use super::flows::{self, Flows};
 use crate::{
-    capture::live::flows::{self, Flows},
     notice::notice,
     segment::{Interest, Segment},
 };
 
 /// Passes wishes on.
-pub(super) struct Wishes {
+pub struct Wishes {
     flows: Option<Flows>,
     bypass: bool,
     /// The latest flow to bypass: some of its segments are in the ring already.
@@ -18,13 +18,13 @@ pub(super) struct Wishes {
 
 impl Wishes {
     /// `bypass`: what is no WebSocket need not be copied.
-    pub(super) fn new(flows: Flows, bypass: bool) -> Self {
+    pub fn new(flows: Flows, bypass: bool) -> Self {
         Self { flows: Some(flows), bypass, bypassed: None }
     }
 
     /// Does what follows from the decoder's interest in a segment. Where that fails, everything is
     /// copied as before.
-    pub(super) fn heed(&mut self, interest: Interest, segment: &Segment<'_>) {
+    pub fn heed(&mut self, interest: Interest, segment: &Segment<'_>) {
         let Some(flows) = &mut self.flows else { return };
         let result = match interest {
             Interest::Payload => return,

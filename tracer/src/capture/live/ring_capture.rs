@@ -1,0 +1,50 @@
+//! The classifier's records and counters together, as a live run wants them.
+
+use std::{
+    ops::ControlFlow,
+    os::fd::{AsFd as _, BorrowedFd},
+};
+
+use anyhow::Result;
+
+use super::{counters::KernelCounters, ring::Records, wishes::Wishes};
+use crate::{
+    capture::{Answer, Capture},
+    event::Stats,
+    segment::Segment,
+};
+
+/// Capture by the classifier.
+pub struct RingCapture {
+    /// The segments.
+    pub records: Records,
+    /// What was lost, and not understood.
+    pub counters: KernelCounters,
+    /// Tells the classifier what need not be copied.
+    pub wishes: Wishes,
+}
+
+impl Capture for RingCapture {
+    fn size(&self) -> usize {
+        self.records.size()
+    }
+
+    fn drain(&mut self, mut take: impl FnMut(&Segment<'_>) -> Answer) -> Result<usize> {
+        let Self { records, wishes, .. } = self;
+        Ok(records.drain(|segment| match take(segment) {
+            ControlFlow::Break(()) => false,
+            ControlFlow::Continue(interest) => {
+                wishes.heed(interest, segment);
+                true
+            }
+        }))
+    }
+
+    fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        vec![self.records.as_fd()]
+    }
+
+    fn count(&mut self, stats: &mut Stats) {
+        self.counters.fill(stats);
+    }
+}
