@@ -25,9 +25,11 @@ pub struct Counters {
     pub bypassed: u64,
     /// Payload bytes of those.
     pub bypassed_bytes: u64,
+    /// Payload bytes of long messages that were left out, because they are not shown.
+    pub elided_bytes: u64,
 }
 
-const _: () = assert!(size_of::<Counters>() == 9 * 8);
+const _: () = assert!(size_of::<Counters>() == 10 * 8);
 
 impl Counters {
     /// Adds the counters of another CPU.
@@ -42,6 +44,7 @@ impl Counters {
             fragments,
             bypassed,
             bypassed_bytes,
+            elided_bytes,
         } = other;
         self.seen += seen;
         self.matched += matched;
@@ -52,6 +55,7 @@ impl Counters {
         self.fragments += fragments;
         self.bypassed += bypassed;
         self.bypassed_bytes += bypassed_bytes;
+        self.elided_bytes += elided_bytes;
     }
 }
 
@@ -71,6 +75,7 @@ mod tests {
             fragments: 7,
             bypassed: 8,
             bypassed_bytes: 9,
+            elided_bytes: 10,
         };
         let mut sum = one;
         sum.add(&one);
@@ -84,6 +89,7 @@ mod tests {
             fragments: 14,
             bypassed: 16,
             bypassed_bytes: 18,
+            elided_bytes: 20,
         };
         assert_eq!(sum, twice);
     }

@@ -49,7 +49,7 @@ pub(crate) fn copy(skb: &Skb, ip: &Ip, tcp: &Tcp, counters: &mut Counters) {
     let copied = match flows::wanted(skb, ip, tcp, counters, time) {
         Wanted::Nothing => return,
         Wanted::SignOfLife(left_out) => sign_of_life(skb, ip, tcp, left_out, time),
-        Wanted::Segment => copy_parts(skb, ip, tcp, time),
+        Wanted::Segment => copy_parts(skb, ip, tcp, time, counters),
     };
     match copied {
         Ok(()) => counters.copied += 1,
@@ -77,7 +77,13 @@ fn sign_of_life(skb: &Skb, ip: &Ip, tcp: &Tcp, left_out: u32, time: u64) -> Resu
 /// Copies the segment, up to the snap length, and without what a followed flow does not need. An
 /// error is how many payload bytes did not make it.
 #[inline(always)]
-fn copy_parts(skb: &Skb, ip: &Ip, tcp: &Tcp, time: u64) -> Result<(), u32> {
+fn copy_parts(
+    skb: &Skb,
+    ip: &Ip,
+    tcp: &Tcp,
+    time: u64,
+    counters: &mut Counters,
+) -> Result<(), u32> {
     let wanted = tcp.payload_len.min(SNAPLEN.load());
     let Some(Walk { place, whole }) = maps::walk(tcp.options_len) else { return Err(wanted) };
     let (frames, marks) = follow::begin(skb, ip, tcp);
@@ -96,6 +102,7 @@ fn copy_parts(skb: &Skb, ip: &Ip, tcp: &Tcp, time: u64) -> Result<(), u32> {
         if !put(skb, ip, tcp, &part, time) {
             break;
         }
+        counters.elided_bytes += u64::from(left_out);
         if !more {
             return Ok(());
         }

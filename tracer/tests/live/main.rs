@@ -16,6 +16,7 @@ mod tracer;
 
 mod attaching;
 mod bypass;
+mod elision;
 mod full_speed;
 mod injected;
 mod interfaces;

@@ -50,7 +50,10 @@ impl Tracer {
         let directory = memory_directory();
         let output = directory.path().join("events.jsonl");
         let mut command = Command::new(env!("CARGO_BIN_EXE_tracer"));
-        command.args(["--format", "json", "--payload-limit", "unlimited"]).args(options);
+        command.args(["--format", "json"]).args(options);
+        if !options.contains(&"--payload-limit") {
+            command.args(["--payload-limit", "unlimited"]);
+        }
         command.stdin(Stdio::null()).stderr(Stdio::piped());
         command.stdout(File::create(&output).expect("a file can be made"));
         let child = namespace.run(|| command.spawn()).expect("the tracer starts");

@@ -35,6 +35,7 @@ impl KernelCounters {
             fragments,
             bypassed,
             bypassed_bytes,
+            elided_bytes,
         } = self.read();
         stats.lost = lost;
         stats.lost_bytes = lost_bytes;
@@ -42,5 +43,6 @@ impl KernelCounters {
         stats.fragments = fragments;
         stats.bypassed = bypassed;
         stats.bypassed_bytes = bypassed_bytes;
+        stats.elided_bytes = elided_bytes;
     }
 }
