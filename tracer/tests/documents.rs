@@ -2,16 +2,18 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-/// The functions in all Rust sources below a folder.
-fn functions(folder: &Path, found: &mut BTreeSet<String>) {
+/// The test functions in all Rust sources below a folder.
+fn tests(folder: &Path, found: &mut BTreeSet<String>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            functions(&path, found);
+            tests(&path, found);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let source = fs::read_to_string(&path).unwrap();
-            let name = |rest: &str| rest.split('(').next().unwrap_or_default().to_owned();
-            found.extend(source.split("\n    fn ").chain(source.split("\nfn ")).map(name));
+            let name = |rest: &str| rest.split(['(', '<']).next().unwrap_or_default().to_owned();
+            let functions =
+                source.split("#[test]").skip(1).filter_map(|rest| rest.split_once("fn "));
+            found.extend(functions.map(|(_, rest)| name(rest)));
         }
     }
 }
@@ -37,7 +39,7 @@ fn every_test_that_the_tables_name_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found = BTreeSet::new();
     for folder in ["src", "tests", "../tracer-common/src"] {
-        functions(&root.join(folder), &mut found);
+        tests(&root.join(folder), &mut found);
     }
     let document = fs::read_to_string(root.join("../docs/decoding.md")).unwrap();
     let named = named_tests(&document);

@@ -1,7 +1,7 @@
 //! Frames, legal or not: what a case says goes in, the bytes on the wire and what an observer is to
 //! show of them come out (RFC 6455 section 5.2).
 
-use crate::observed::Item;
+use crate::{encode, observed::Item};
 
 /// Opcodes (RFC 6455 section 11.8).
 const CONTINUATION: u8 = 0;
@@ -109,24 +109,8 @@ impl Frame {
 
     /// The bytes on the wire.
     pub(crate) fn encode(&self, mask: Option<[u8; 4]>) -> Vec<u8> {
-        let masked = u8::from(mask.is_some()) << 7;
-        let mut bytes = vec![u8::from(self.fin) << 7 | self.rsv << 4 | self.opcode];
-        match self.payload.len() {
-            len @ ..126 => bytes.push(masked | len as u8),
-            len @ ..65536 => {
-                bytes.push(masked | 126);
-                bytes.extend((len as u16).to_be_bytes());
-            }
-            len => {
-                bytes.push(masked | 127);
-                bytes.extend((len as u64).to_be_bytes());
-            }
-        }
-        bytes.extend(mask.iter().flatten());
-        // XOR with 0 is what a server does: nothing.
-        let key = mask.unwrap_or_default();
-        bytes.extend(self.payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
-        bytes
+        let first = u8::from(self.fin) << 7 | self.rsv << 4 | self.opcode;
+        encode::frame(first, mask, &self.payload)
     }
 }
 

@@ -3,6 +3,8 @@
 
 mod cases;
 mod check;
+#[path = "../forge/encode.rs"]
+mod encode;
 mod families;
 mod frame;
 #[path = "../live/netns.rs"]

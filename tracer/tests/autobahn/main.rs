@@ -5,6 +5,8 @@
 mod capture;
 mod cases;
 mod check;
+#[path = "../forge/encode.rs"]
+mod encode;
 mod families;
 mod frame;
 #[path = "../observed/mod.rs"]

@@ -7,6 +7,8 @@ mod cut;
 mod decode;
 #[path = "../autobahn/cases/deflater.rs"]
 mod deflater;
+#[path = "../forge/encode.rs"]
+mod encode;
 mod packet;
 #[path = "../../src/test_random.rs"]
 mod random;

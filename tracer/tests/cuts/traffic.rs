@@ -8,6 +8,7 @@ use tracer_common::packet::flags::{ACK, FIN, PSH, SYN};
 
 use crate::{
     deflater::Deflater,
+    encode,
     packet::{PORT, Packet},
     random::Random,
 };
@@ -279,24 +280,7 @@ impl Maker {
 /// A frame; the client's are masked (RFC 6455 section 5.3).
 fn frame(from: Sender, first: u8, payload: &[u8], random: &mut Random) -> Vec<u8> {
     let key = (from == Sender::Client).then(|| random_key(random));
-    let masked = u8::from(key.is_some()) << 7;
-    let mut frame = vec![first];
-    match payload.len() {
-        len @ ..126 => frame.push(masked | len as u8),
-        len @ ..65536 => {
-            frame.push(masked | 126);
-            frame.extend((len as u16).to_be_bytes());
-        }
-        len => {
-            frame.push(masked | 127);
-            frame.extend((len as u64).to_be_bytes());
-        }
-    }
-    frame.extend(key.iter().flatten());
-    // XOR with 0 is what a server does: nothing.
-    let key = key.unwrap_or_default();
-    frame.extend(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
-    frame
+    encode::frame(first, key, payload)
 }
 
 /// A TCP connection.

@@ -1,6 +1,8 @@
 //! Packets made by hand, for what no honest peer sends: what each side says comes in, the IP
 //! packets of a whole TCP connection come out. Checksums are 0, as they are on egress.
 
+mod encode;
+
 use std::net::{IpAddr, SocketAddr};
 
 const FIN: u8 = 1;
@@ -84,24 +86,7 @@ impl Forged {
 
 /// A frame with FIN set. Clients mask, servers do not.
 pub(crate) fn frame(opcode: u8, mask: Option<[u8; 4]>, payload: &[u8]) -> Vec<u8> {
-    let masked = u8::from(mask.is_some()) << 7;
-    let mut frame = vec![0x80 | opcode];
-    match payload.len() {
-        len @ ..126 => frame.push(masked | len as u8),
-        len @ ..65536 => {
-            frame.push(masked | 126);
-            frame.extend((len as u16).to_be_bytes());
-        }
-        len => {
-            frame.push(masked | 127);
-            frame.extend((len as u64).to_be_bytes());
-        }
-    }
-    frame.extend(mask.iter().flatten());
-    // XOR with 0 is what a server does: nothing.
-    let key = mask.unwrap_or_default();
-    frame.extend(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
-    frame
+    encode::frame(0x80 | opcode, mask, payload)
 }
 
 /// A TCP segment without options (RFC 9293 section 3.1).

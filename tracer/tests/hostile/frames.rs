@@ -2,7 +2,7 @@
 
 use flate2::{Compress, Compression, FlushCompress};
 
-use crate::capture::Side;
+use crate::{capture::Side, encode};
 
 /// Opcodes (RFC 6455 section 5.2).
 pub(crate) const CONTINUATION: u8 = 0;
@@ -12,36 +12,18 @@ pub(crate) const BINARY: u8 = 2;
 pub(crate) const FIN: u8 = 0x80;
 pub(crate) const RSV1: u8 = 0x40;
 
-const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
-
 /// A frame of a side's, with everything as it should be but what `first` says.
 pub(crate) fn frame(side: Side, first: u8, payload: &[u8]) -> Vec<u8> {
-    let mut frame = header(side, first, payload.len() as u64);
-    // XOR with 0 is what a server does: nothing.
-    let key = if side == Side::Client { KEY } else { [0; 4] };
-    frame.extend(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
-    frame
+    encode::frame(first, key(side), payload)
 }
 
 /// The header of a frame with so many bytes of payload, which may be more than ever come.
 pub(crate) fn header(side: Side, first: u8, len: u64) -> Vec<u8> {
-    let masked = u8::from(side == Side::Client) << 7;
-    let mut header = vec![first];
-    match len {
-        ..126 => header.push(masked | len as u8),
-        126..65_536 => {
-            header.push(masked | 126);
-            header.extend((len as u16).to_be_bytes());
-        }
-        _ => {
-            header.push(masked | 127);
-            header.extend(len.to_be_bytes());
-        }
-    }
-    if side == Side::Client {
-        header.extend(KEY);
-    }
-    header
+    encode::header(first, key(side), len)
+}
+
+fn key(side: Side) -> Option<[u8; 4]> {
+    (side == Side::Client).then_some([0x37, 0xfa, 0x21, 0x3d])
 }
 
 /// A text message of a side's.

@@ -3,6 +3,8 @@
 //!
 //! `cargo test --release -p tracer --test hostile -- --nocapture` prints the peaks.
 
+#[path = "../forge/encode.rs"]
+mod encode;
 #[path = "../observed/mod.rs"]
 mod observed;
 
