@@ -1,13 +1,15 @@
 //! What user space wants to know of a flow: the keys and values of the classifier's tables.
 
+use crate::packet::Address;
+
 /// One direction of a connection, as one interface shows it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct FlowKey {
-    /// Source address; IPv4 as an IPv4-mapped IPv6 address.
-    pub source: [u8; 16],
-    /// Destination address, written as `source` is.
-    pub destination: [u8; 16],
+    /// Source address.
+    pub source: Address,
+    /// Destination address.
+    pub destination: Address,
     /// Source port.
     pub source_port: u16,
     /// Destination port.

@@ -1,5 +1,7 @@
 //! The record that crosses the ring buffer: one TCP segment, or one part of a long one.
 
+use crate::packet::Address;
+
 /// Length of the smallest record's data; each class is four times the one before.
 pub const SMALLEST_CLASS: usize = 128;
 /// Length of the largest record's data: a longer segment comes in several records.
@@ -18,10 +20,10 @@ pub const MAX_FOLLOWED_PIECES: u32 = 8;
 pub struct RecordHeader {
     /// `CLOCK_MONOTONIC` in nanoseconds when the classifier saw the segment.
     pub time: u64,
-    /// Source address; IPv4 as an IPv4-mapped IPv6 address (RFC 4291 section 2.5.5.2).
-    pub source: [u8; 16],
-    /// Destination address, written as `source` is.
-    pub destination: [u8; 16],
+    /// Source address.
+    pub source: Address,
+    /// Destination address.
+    pub destination: Address,
     /// Source port.
     pub source_port: u16,
     /// Destination port.
@@ -93,8 +95,8 @@ impl RecordHeader {
         }
         Self {
             time: u64::from_ne_bytes(at(bytes, 0)),
-            source: at(bytes, 8),
-            destination: at(bytes, 24),
+            source: at(bytes, 8).into(),
+            destination: at(bytes, 24).into(),
             source_port: u16::from_ne_bytes(at(bytes, 40)),
             destination_port: u16::from_ne_bytes(at(bytes, 42)),
             seq: u32::from_ne_bytes(at(bytes, 44)),

@@ -49,8 +49,8 @@ impl<'a> RawPacket<'a> {
         Ok(Segment {
             time: self.time,
             interface: self.link_type.interface(self).unwrap_or(self.interface),
-            source: Endpoint { address: ip.source, port: tcp.source_port },
-            destination: Endpoint { address: ip.destination, port: tcp.destination_port },
+            source: Endpoint { address: ip.source.octets(), port: tcp.source_port },
+            destination: Endpoint { address: ip.destination.octets(), port: tcp.destination_port },
             seq: tcp.seq,
             ack: tcp.ack,
             window: tcp.window,

@@ -54,8 +54,8 @@ impl Flows {
 /// The direction of a segment, as the classifier's tables have it.
 pub fn key(segment: &Segment<'_>) -> FlowKey {
     FlowKey {
-        source: segment.source.address,
-        destination: segment.destination.address,
+        source: segment.source.address.into(),
+        destination: segment.destination.address.into(),
         source_port: segment.source.port,
         destination_port: segment.destination.port,
         interface: segment.interface,

@@ -77,8 +77,8 @@ fn segment_of(record: &[u8]) -> Option<Segment<'_>> {
     Some(Segment {
         time,
         interface,
-        source: Endpoint { address: source, port: source_port },
-        destination: Endpoint { address: destination, port: destination_port },
+        source: Endpoint { address: source.octets(), port: source_port },
+        destination: Endpoint { address: destination.octets(), port: destination_port },
         seq,
         ack,
         window,
