@@ -9,6 +9,9 @@ const MAX_HEADER_LEN: u32 = 14;
 /// Frames that are longer than what is shown by less are not worth following.
 pub const WORTHWHILE: u32 = 4096;
 
+/// More than any frame is long. Not `u64::MAX`: LLVM calls `memset` for that, byte by byte.
+const ENDLESS: u64 = 1 << 63;
+
 /// Where a direction's frames are; a value of the classifier's table.
 ///
 /// Segments of one direction on one interface come one after the other, so nothing here is atomic.
@@ -126,8 +129,8 @@ impl Followed {
     #[inline(always)]
     pub fn stop(&mut self) {
         self.is_stopped = 1;
-        self.left = u64::MAX;
-        self.show = u64::MAX;
+        self.left = ENDLESS;
+        self.show = ENDLESS;
     }
 
     /// Whether it is not followed any more.
@@ -179,7 +182,7 @@ impl Followed {
             1 => self.is_text = 1,
             2 => self.is_text = 0,
             8..=10 => {
-                self.show = u64::MAX;
+                self.show = ENDLESS;
                 return Ok(needed - have);
             }
             _ => return Err(Unusual),
@@ -188,7 +191,7 @@ impl Followed {
             return Err(Unusual);
         }
         let is_whole = self.is_text == 1 || self.is_confirmed == 0;
-        self.show = if is_whole { u64::MAX } else { u64::from(limit) };
+        self.show = if is_whole { ENDLESS } else { u64::from(limit) };
         Ok(needed - have)
     }
 

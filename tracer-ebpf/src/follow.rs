@@ -14,17 +14,17 @@ use crate::{
 
 /// Where the segment's frames are, if its direction is followed, and the marks for its records.
 #[inline(always)]
-pub(crate) fn begin(skb: &Skb, ip: &Ip, tcp: &Tcp) -> (Option<&'static mut Followed>, u16) {
+pub(crate) fn begin(skb: &Skb, ip: &Ip, tcp: &Tcp) -> Option<(&'static mut Followed, u16)> {
     let shown = maps::SHOWN.load();
     if shown == u32::MAX || tcp.payload_len == 0 || tcp.flags & flags::SYN != 0 {
-        return (None, 0);
+        return None;
     }
     let may_begin = tcp.payload_len >= WORTHWHILE
         && skb
             .load(tcp.options_offset + tcp.options_len)
             .is_some_and(|first| Followed::is_worthwhile(&first, shown));
     if !may_begin && !maps::has_followed_flows() {
-        return (None, 0);
+        return None;
     }
     let key = flows::key(skb, ip, tcp);
     let end = tcp.seq.wrapping_add(tcp.payload_len);
@@ -34,19 +34,18 @@ pub(crate) fn begin(skb: &Skb, ip: &Ip, tcp: &Tcp) -> (Option<&'static mut Follo
             if maps::is_confirmed(&key, frames.origin) {
                 frames.confirm();
             }
-            return (Some(frames), 0);
+            return Some((frames, 0));
         }
         // An old segment again changes nothing. Else some are reordered, or were lost before here.
         if end.wrapping_sub(frames.next) as i32 <= 0 {
-            return (None, 0);
+            return None;
         }
         frames.stop();
     }
     if !may_begin {
-        return (None, 0);
+        return None;
     }
-    let frames = maps::follow(&key, tcp.seq, end);
-    (frames, marks::MAY_BEGIN_FRAME)
+    Some((maps::follow(&key, tcp.seq, end)?, marks::MAY_BEGIN_FRAME))
 }
 
 /// What to copy next of the `rest` bytes that begin `at` in the payload, `room` of them at most, and

@@ -85,9 +85,16 @@ fn copy_parts(
     counters: &mut Counters,
 ) -> Result<(), u32> {
     let wanted = tcp.payload_len.min(SNAPLEN.load());
-    let Some(Walk { place, whole }) = maps::walk(tcp.options_len) else { return Err(wanted) };
-    let (frames, marks) = follow::begin(skb, ip, tcp);
-    let frames = frames.unwrap_or(whole);
+    let options_len = tcp.options_len;
+    let followed = follow::begin(skb, ip, tcp);
+    // Nearly every segment is one part, and this is all that is done for it.
+    if followed.is_none() && options_len + wanted <= LARGEST_CLASS as u32 {
+        let part =
+            Part { offset: 0, captured: wanted, options_len, more: false, marks: 0, left_out: 0 };
+        return if put(skb, ip, tcp, &part, time) { Ok(()) } else { Err(wanted) };
+    }
+    let Some(Walk { place, whole }) = maps::walk(options_len) else { return Err(wanted) };
+    let (frames, marks) = followed.unwrap_or((whole, 0));
     for n in 0..MAX_RECORDS_PER_SEGMENT {
         if n == MAX_FOLLOWED_PIECES {
             frames.stop();
