@@ -6,7 +6,7 @@ use core::ptr::addr_of_mut;
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use tracer_common::{
     counters::Counters,
-    follow::{Piece, Walk},
+    follow::{Piece, Spot, Walk},
     packet::{Ip, Tcp, flags},
     record::{
         LARGEST_CLASS, MAX_FOLLOWED_PIECES, MAX_RECORDS_PER_SEGMENT, Record, RecordHeader,
@@ -86,18 +86,22 @@ fn copy_parts(
 ) -> Result<(), u32> {
     let wanted = tcp.payload_len.min(SNAPLEN.load());
     let Some(Walk { place, whole }) = maps::walk(tcp.options_len) else { return Err(wanted) };
-    let (frames, marks) = follow::begin(skb, ip, tcp);
+    let (frames, marks) = follow::begin(skb, ip, tcp, time);
     let frames = frames.unwrap_or(whole);
     for n in 0..MAX_RECORDS_PER_SEGMENT {
         if n == MAX_FOLLOWED_PIECES {
             frames.stop();
         }
-        let (offset, options_len) = place.get();
-        let rest = wanted - offset;
-        let piece =
-            follow::next_piece(skb, tcp, frames, offset, rest, LARGEST_CLASS as u32 - options_len);
-        let Piece { copy: captured, skip: left_out } = piece;
-        let more = captured + left_out < rest;
+        let spot @ Spot { start: offset, at, options_len } = place.get();
+        let (rest, room) = (wanted - at, spot.room());
+        let piece = follow::next_piece(skb, tcp, frames, at, rest, room);
+        let Piece { copy, skip: left_out } = piece;
+        if !piece.ends_record(rest, room) {
+            place.extend(copy);
+            continue;
+        }
+        let captured = at - offset + copy;
+        let more = copy + left_out < rest;
         let part = Part { offset, captured, options_len, more, marks, left_out };
         if !put(skb, ip, tcp, &part, time) {
             break;
@@ -106,10 +110,10 @@ fn copy_parts(
         if !more {
             return Ok(());
         }
-        place.advance(captured + left_out);
+        place.advance(copy + left_out);
     }
     frames.stop();
-    Err(wanted - place.get().0)
+    Err(wanted - place.get().start)
 }
 
 /// Writes one record.

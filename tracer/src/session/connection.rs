@@ -12,7 +12,7 @@ use crate::{
     event::{Body, How, Joined, TcpClose, Traffic},
     segment::{Interest, Nanos, SECOND, Segment},
     tcp::{
-        assembler::{Assembler, MAX_DISTANCE, Piece},
+        assembler::{Assembler, Cause, MAX_DISTANCE, Piece},
         seq,
     },
     ws::receiver::Sender,
@@ -177,11 +177,11 @@ impl Connection {
         }
         let begins_frame = segment.may_begin_frame && self.begins_frame(from, segment);
         self.payload(from, segment, env);
-        self.interest = match self.streams.take_lost_place() {
-            true => Interest::Everything,
-            false if begins_frame => Interest::Headers,
-            false if self.streams.are_ignored() => Interest::Nothing,
-            false => Interest::Payload,
+        self.interest = match () {
+            () if self.streams.take_lost_place(from) => Interest::Everything,
+            () if begins_frame => Interest::Headers,
+            () if self.streams.are_ignored() => Interest::Nothing,
+            () => Interest::Payload,
         };
         if segment.has(FIN) {
             self.finished(from, segment);
@@ -193,7 +193,7 @@ impl Connection {
     /// A segment of a connection that is not decoded: its bytes count, and its end. What is in it,
     /// and before it, the capture may leave out.
     fn pass_over(&mut self, from: Sender, segment: &Segment<'_>) -> Option<Ending> {
-        let bytes = segment.payload.len() as u64 + u64::from(segment.snapped());
+        let bytes = segment.payload.len() as u64 + u64::from(segment.absent());
         self.count_bytes(from, bytes + u64::from(segment.left_out));
         if segment.more {
             return None;
@@ -209,10 +209,14 @@ impl Connection {
         self.ending()
     }
 
-    /// Whether a frame begins where the segment does.
+    /// Whether a frame begins where the segment does. Nothing that waits may be in its way: from here
+    /// on the capture, which sees every copy, and the assembler, which takes the first, are to read
+    /// the same bytes.
     fn begins_frame(&self, from: Sender, segment: &Segment<'_>) -> bool {
         let assembler = &self.directions[from as usize].assembler;
-        assembler.next_seq() == Some(segment.seq) && self.streams.is_between_frames(from)
+        assembler.next_seq() == Some(segment.seq)
+            && !assembler.has_hole()
+            && self.streams.is_between_frames(from)
     }
 
     fn count_bytes(&mut self, from: Sender, bytes: u64) {
@@ -279,17 +283,18 @@ impl Connection {
     }
 
     fn payload(&mut self, from: Sender, segment: &Segment<'_>, env: &mut Env<'_>) {
-        let snapped = segment.snapped();
-        if segment.payload.is_empty() && snapped == 0 {
+        let absent = segment.absent();
+        if segment.payload.is_empty() && absent == 0 {
             return;
         }
-        self.count_bytes(from, segment.payload.len() as u64 + u64::from(snapped));
+        self.count_bytes(from, segment.payload.len() as u64 + u64::from(absent));
         let seq = segment.payload_seq();
         if self.directions[from as usize].assembler.next_seq().is_none() {
             self.streams.join_midstream(from);
         }
-        let outcome = self.assemble(from, env, |assembler, out| {
-            assembler.segment(seq, segment.payload, snapped, out)
+        let outcome = self.assemble(from, env, |assembler, out| match segment.elided {
+            0 => assembler.segment(seq, segment.payload, absent, out),
+            elided => assembler.elided(seq, segment.payload, elided, out),
         });
         if outcome.conflict {
             self.streams.meta.conflict(from, outcome.repeated as u64, &mut env.tell);
@@ -336,6 +341,7 @@ impl Connection {
         let Self { directions, streams, .. } = self;
         run(&mut directions[from as usize].assembler, &mut |piece| match piece {
             Piece::Data(bytes) => streams.data(from, bytes, env),
+            Piece::Gap(bytes, Cause::Elided) => streams.elided(from, bytes, env),
             Piece::Gap(bytes, cause) => streams.gap(from, bytes, cause.into(), env),
         })
     }

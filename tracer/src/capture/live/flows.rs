@@ -22,7 +22,7 @@ const ANY: u64 = 0;
 pub struct Flows {
     pub(super) bypassed: HashMap<MapData, FlowKey, Bypassed>,
     pub(super) has_bypassed: Array<MapData, u32>,
-    pub(super) confirmed: HashMap<MapData, FlowKey, u32>,
+    pub(super) confirmed: HashMap<MapData, FlowKey, u64>,
     pub(super) followed: HashMap<MapData, FlowKey, Followed>,
 }
 
@@ -38,7 +38,7 @@ impl Flows {
 
     /// Lets the classifier leave out what is not shown: a frame begins with this segment.
     pub fn confirm(&mut self, segment: &Segment<'_>) -> Result<(), MapError> {
-        self.confirmed.insert(key(segment), segment.seq, ANY)
+        self.confirmed.insert(key(segment), segment.time, ANY)
     }
 
     /// Has everything copied again.

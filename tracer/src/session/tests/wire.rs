@@ -52,7 +52,6 @@ pub(super) fn options() -> Options {
         ports,
         segments: false,
         frames: false,
-        elides: false,
         show_secrets: false,
         limits: Limits { payload: usize::MAX, ..Limits::default() },
     }

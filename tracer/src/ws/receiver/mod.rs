@@ -221,7 +221,7 @@ impl Receiver {
         if bytes > left || self.wants_content(&header, ctx) {
             return false;
         }
-        if let Some(message) = &mut self.message {
+        if let Some(message) = self.message.as_mut().filter(|_| !header.opcode.is_reserved()) {
             message.count(bytes);
         }
         self.offset += bytes;
