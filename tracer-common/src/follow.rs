@@ -15,8 +15,8 @@ pub const WORTHWHILE: u32 = 4096;
 pub const LEAST_SEGMENT: u32 = 512;
 /// No frame is longer: what says so is the middle of a payload.
 const MAX_FRAME_LEN: u64 = u32::MAX as u64;
-/// Nanoseconds in which user space answers whether a frame begins, if one does.
-const PATIENCE: u64 = 100_000_000;
+/// Nanoseconds in which user space confirms what is right. It may have to search for frames itself.
+const PATIENCE: u64 = 1_000_000_000;
 
 /// Where a segment is in the stream, and when it came.
 #[derive(Clone, Copy, Debug)]
@@ -46,11 +46,9 @@ impl Arrival {
 pub enum Turn {
     /// Go on following.
     Follow,
-    /// Go on, and ask user space whether a frame begins with it.
-    Ask,
     /// Copy it whole.
     Pass,
-    /// Follow from here, and ask.
+    /// Follow from here.
     Anew,
 }
 
@@ -64,11 +62,13 @@ pub struct Followed {
     left: u64,
     /// The first of those that are to be copied.
     show: u64,
-    /// When the segment came from which on it is followed.
+    /// When the segment came that a confirmation must not be older than.
     since: u64,
     /// Sequence number behind the last segment.
     next: u32,
-    /// 1 once user space has said that a frame begins where one was taken to begin.
+    /// Sequence number at which the latest frame began whose header is there.
+    frame: u32,
+    /// 1 once user space has said that it did.
     is_confirmed: u32,
     /// 1 in a text message.
     is_text: u32,
@@ -78,11 +78,13 @@ pub struct Followed {
     is_stopped: u32,
     /// Bytes of a header that are being loaded.
     loading: u32,
+    /// 1 when the record in the making has bytes of a header.
+    has_header: u32,
     /// Those bytes; there is room for a load of 16 bytes behind the longest beginning.
     header: [u8; 32],
 }
 
-const _: () = assert!(size_of::<Followed>() == 80);
+const _: () = assert!(size_of::<Followed>() == 88);
 
 /// What a CPU copies a segment with.
 #[repr(C)]
@@ -105,8 +107,8 @@ pub struct Place {
     at: u32,
     /// Bytes of options in the record.
     options_len: u32,
-    /// Spells out the padding.
-    reserved: u32,
+    /// Payload bytes for which the ring had no room.
+    lost: u32,
 }
 
 /// What [`Place`] says.
@@ -124,14 +126,14 @@ impl Place {
     /// Begins a segment with so many bytes of options.
     #[inline(always)]
     pub fn begin(&mut self, options_len: u32) {
-        *self = Self { start: 0, at: 0, options_len, reserved: 0 };
+        *self = Self { start: 0, at: 0, options_len, lost: 0 };
     }
 
     /// Where it is.
     #[inline(always)]
     #[expect(unsafe_code, reason = "the compiler is not to remember the values either")]
     pub fn get(&self) -> Spot {
-        let Self { start, at, options_len, reserved: _ } = self;
+        let Self { start, at, options_len, lost: _ } = self;
         // SAFETY: references.
         unsafe {
             Spot {
@@ -146,6 +148,18 @@ impl Place {
     #[inline(always)]
     pub fn extend(&mut self, bytes: u32) {
         self.at += bytes;
+    }
+
+    /// There is no room for the record.
+    #[inline(always)]
+    pub fn lose(&mut self, bytes: u32) {
+        self.lost += bytes;
+    }
+
+    /// Behind the last record: an error is how many bytes were lost.
+    #[inline(always)]
+    pub fn outcome(&self) -> Result<(), u32> {
+        if self.lost == 0 { Ok(()) } else { Err(self.lost) }
     }
 
     /// Goes on with the next record, behind this one and what was left out.
@@ -196,21 +210,19 @@ impl Followed {
             show: 0,
             since: first.time,
             next: first.end(),
+            frame: first.seq,
             is_confirmed: 0,
             is_text: 0,
             have: 0,
             is_stopped: 0,
             loading: 0,
+            has_header: 0,
             header: [0; 32],
         }
     }
 
-    /// Takes the next segment. `confirmed` is when a segment came with which, as user space says, a
-    /// frame begins.
-    ///
-    /// It need not be the one from which on it is followed: a later one was asked about only where a
-    /// frame begins if one began there. An earlier one says nothing: it may have been of another
-    /// connection.
+    /// Takes the next segment. `confirmed` is when a record was written of which user space says that
+    /// [`Followed::asks`] was right.
     #[inline(always)]
     pub fn arrive(&mut self, segment: &Arrival, confirmed: impl FnOnce() -> Option<u64>) -> Turn {
         let otherwise = if segment.may_begin { Turn::Anew } else { Turn::Pass };
@@ -231,18 +243,32 @@ impl Followed {
             return otherwise;
         }
         self.next = end;
+        // An older one says nothing: it may even have been of another connection.
         if self.is_confirmed == 0 && confirmed().is_some_and(|time| time >= self.since) {
             self.is_confirmed = 1;
         }
-        if self.is_confirmed == 1 || !segment.may_begin {
-            return Turn::Follow;
+        let is_late = segment.time.wrapping_sub(self.since).cast_signed() > PATIENCE.cast_signed();
+        let may_be_wrong = self.is_confirmed == 0 && is_late && self.left > 0;
+        if may_be_wrong && segment.may_begin { Turn::Anew } else { Turn::Follow }
+    }
+
+    /// A record made at `time` is complete, and there was room for it or not. User space keeps its
+    /// place when some of a payload is missing; with a header it may lose it, so it gets all there
+    /// is until it says that it has not.
+    #[inline(always)]
+    pub fn written(&mut self, time: u64, is_lost: bool) {
+        if is_lost && self.has_header == 1 {
+            self.since = time + 1;
+            self.is_confirmed = 0;
+            self.show = u64::MAX;
         }
-        let is_between_frames = self.left == 0 && self.have == 0;
-        match segment.time.wrapping_sub(self.since) > PATIENCE {
-            _ if is_between_frames => Turn::Ask,
-            true => Turn::Anew,
-            false => Turn::Follow,
-        }
+        self.has_header = 0;
+    }
+
+    /// Sequence number at which the latest frame began, as long as user space has not confirmed it.
+    #[inline(always)]
+    pub fn asks(&self) -> Option<u32> {
+        (self.is_stopped == 0 && self.is_confirmed == 0).then_some(self.frame)
     }
 
     /// Follows no more: what comes is copied, as if it were of an endless frame that is shown.
@@ -279,10 +305,11 @@ impl Followed {
         &raw mut self.loading
     }
 
-    /// Takes `loaded` bytes that may begin or go on with a header. Returns how many do. `limit` is
-    /// what is shown of a binary message.
+    /// Takes `loaded` bytes from `seq` on that may begin or go on with a header. Returns how many do.
+    /// `limit` is what is shown of a binary message.
     #[inline(always)]
-    pub fn header(&mut self, loaded: u32, limit: u32) -> Result<u32, Unusual> {
+    pub fn header(&mut self, loaded: u32, seq: u32, limit: u32) -> Result<u32, Unusual> {
+        self.has_header = 1;
         let have = self.have;
         let total = have + loaded;
         let needed = if total < 2 { 2 } else { header_len(self.header[1]) };
@@ -291,6 +318,7 @@ impl Followed {
             return Ok(loaded);
         }
         self.have = 0;
+        self.frame = seq.wrapping_sub(have);
         self.left = payload_len(&self.header);
         match self.header[0] & 0x7f {
             0 => {}

@@ -12,18 +12,13 @@ use crate::{
     skb::{Skb, bounded, forget},
 };
 
-/// Where the segment's frames are, if its direction is followed, and the marks for its records.
+/// Where the segment's frames are, if its direction is followed.
 #[inline(always)]
-pub(crate) fn begin(
-    skb: &Skb,
-    ip: &Ip,
-    tcp: &Tcp,
-    time: u64,
-) -> (Option<&'static mut Followed>, u16) {
+pub(crate) fn begin(skb: &Skb, ip: &Ip, tcp: &Tcp, time: u64) -> Option<&'static mut Followed> {
     let shown = maps::SHOWN.load();
     let is_syn = tcp.flags & flags::SYN != 0;
     if shown == u32::MAX || (tcp.payload_len == 0 && !is_syn) {
-        return (None, 0);
+        return None;
     }
     let may_begin = tcp.payload_len >= LEAST_SEGMENT
         && !is_syn
@@ -31,7 +26,7 @@ pub(crate) fn begin(
             .load(tcp.options_offset + tcp.options_len)
             .is_some_and(|first| Followed::is_worthwhile(&first, shown));
     if !may_begin && !maps::has_followed_flows() {
-        return (None, 0);
+        return None;
     }
     let key = flows::key(skb, ip, tcp);
     let segment = Arrival { seq: tcp.seq, len: tcp.payload_len, time, is_syn, may_begin };
@@ -43,10 +38,18 @@ pub(crate) fn begin(
         None => (None, if may_begin { Turn::Anew } else { Turn::Pass }),
     };
     match turn {
-        Turn::Follow => (frames, 0),
-        Turn::Ask => (frames, marks::MAY_BEGIN_FRAME),
-        Turn::Pass => (None, 0),
-        Turn::Anew => (maps::follow(&key, &segment), marks::MAY_BEGIN_FRAME),
+        Turn::Follow => frames,
+        Turn::Pass => None,
+        Turn::Anew => maps::follow(&key, &segment),
+    }
+}
+
+/// The marks of a record, and what goes with them.
+#[inline(always)]
+pub(crate) fn marks(frames: &Followed, left_out: u32) -> (u16, u32) {
+    match frames.asks() {
+        Some(frame) => (marks::ASKS, frame),
+        None => (0, left_out),
     }
 }
 
@@ -85,5 +88,5 @@ fn header(skb: &Skb, tcp: &Tcp, frames: &mut Followed, at: u32, rest: u32) -> Re
     if !skb.copy::<16>(offset, place, len) {
         return Err(Unusual);
     }
-    frames.header(len, maps::SHOWN.load())
+    frames.header(len, tcp.seq.wrapping_add(at), maps::SHOWN.load())
 }

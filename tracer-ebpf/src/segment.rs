@@ -86,8 +86,7 @@ fn copy_parts(
 ) -> Result<(), u32> {
     let wanted = tcp.payload_len.min(SNAPLEN.load());
     let Some(Walk { place, whole }) = maps::walk(tcp.options_len) else { return Err(wanted) };
-    let (frames, marks) = follow::begin(skb, ip, tcp, time);
-    let frames = frames.unwrap_or(whole);
+    let frames = follow::begin(skb, ip, tcp, time).unwrap_or(whole);
     for n in 0..MAX_RECORDS_PER_SEGMENT {
         if n == MAX_FOLLOWED_PIECES {
             frames.stop();
@@ -95,25 +94,30 @@ fn copy_parts(
         let spot @ Spot { start: offset, at, options_len } = place.get();
         let (rest, room) = (wanted - at, spot.room());
         let piece = follow::next_piece(skb, tcp, frames, at, rest, room);
-        let Piece { copy, skip: left_out } = piece;
+        let Piece { copy, skip } = piece;
         if !piece.ends_record(rest, room) {
             place.extend(copy);
             continue;
         }
         let captured = at - offset + copy;
-        let more = copy + left_out < rest;
+        let more = copy + skip < rest;
+        let (marks, left_out) = follow::marks(frames, skip);
         let part = Part { offset, captured, options_len, more, marks, left_out };
-        if !put(skb, ip, tcp, &part, time) {
-            break;
+        let is_lost = !put(skb, ip, tcp, &part, time);
+        frames.written(time, is_lost);
+        if is_lost {
+            place.lose(captured + skip);
+        } else {
+            counters.elided_bytes += u64::from(skip);
         }
-        counters.elided_bytes += u64::from(left_out);
         if !more {
-            return Ok(());
+            return place.outcome();
         }
-        place.advance(copy + left_out);
+        place.advance(copy + skip);
     }
     frames.stop();
-    Err(wanted - place.get().start)
+    place.lose(wanted - place.get().start);
+    place.outcome()
 }
 
 /// Writes one record.

@@ -80,8 +80,9 @@ pub struct Segment<'a> {
     /// Payload bytes right behind `payload` that the capture left out, as it was told, because it
     /// follows the frames ([`Interest::Headers`]). `payload_len` counts them.
     pub elided: u32,
-    /// The capture could follow the frames if one begins with this segment.
-    pub may_begin_frame: bool,
+    /// The capture follows the frames, and can leave out of them ([`Interest::Headers`]) if it is
+    /// right: the latest whose header is there began at this sequence number.
+    pub frame_at: Option<u32>,
 }
 
 /// What more of a segment's direction is good for.
@@ -89,7 +90,8 @@ pub struct Segment<'a> {
 pub enum Interest {
     /// It is decoded, as far as it comes.
     Payload,
-    /// A frame begins with it, and of what follows only the headers and what is shown are of use.
+    /// The capture follows its frames rightly ([`Segment::frame_at`]): of what comes, only the
+    /// headers and what is shown are of use.
     Headers,
     /// All of it again: where its frames are is not known any more.
     Everything,

@@ -38,7 +38,7 @@ fn walk(followed: &mut Followed, segment: &[u8], room: u32) -> Result<Vec<bool>,
         let (header, have) = followed.header_place();
         let from = &segment[at..at + loaded as usize];
         header[have as usize..][..from.len()].copy_from_slice(from);
-        let used = if loaded > 0 { followed.header(loaded, LIMIT)? } else { 0 };
+        let used = if loaded > 0 { followed.header(loaded, at as u32, LIMIT)? } else { 0 };
         let Piece { copy, skip } = followed.payload(rest - used, room - used);
         assert!(used + copy + skip > 0 && used + copy <= room, "it gets on");
         copied.extend([vec![true; (used + copy) as usize], vec![false; skip as usize]].concat());
@@ -156,16 +156,61 @@ fn only_an_answer_about_what_is_followed_now_confirms() {
 }
 
 #[test]
-fn user_space_is_asked_again_until_it_answers() {
-    let mut followed = Followed::new(&arrival(0, 14, 50));
-    let long = |seq, time| Arrival { may_begin: true, ..arrival(seq, 1000, time) };
-    assert_eq!(followed.arrive(&long(14, 60), || None), Turn::Ask);
-    assert_eq!(walk(&mut followed, &frame(0x82, false, 3000)[..1000], 2000), Ok(vec![true; 1000]));
-    assert_eq!(followed.arrive(&long(1014, 70), || None), Turn::Follow, "inside a payload");
-    let late = long(2014, 51 + PATIENCE);
-    assert_eq!(followed.arrive(&late, || None), Turn::Anew, "it was none, and this may be one");
+fn user_space_is_asked_about_the_latest_frame_until_it_confirms() {
+    let mut followed = begun();
+    assert_eq!(followed.asks(), Some(0));
+    let bytes = [frame(0x82, false, 300), frame(0x82, true, 200)].concat();
+    walk(&mut followed, &bytes[..304], 1000).unwrap();
+    assert_eq!(followed.asks(), Some(0));
+    // What `walk` gives out as sequence numbers begins at 0 with each segment.
+    walk(&mut followed, &bytes[304..305], 1000).unwrap();
+    assert_eq!(followed.asks(), Some(0), "half a header says nothing");
+    walk(&mut followed, &bytes[305..400], 1000).unwrap();
+    assert_eq!(followed.asks(), Some(u32::MAX), "it began a byte before");
+    followed.arrive(&arrival(0, 10, 2), || Some(2));
+    assert_eq!(followed.asks(), None);
+    followed.stop();
+    assert_eq!(followed.asks(), None);
+}
+
+#[test]
+fn what_nobody_confirms_gives_way_after_a_while() {
+    let turn = |followed: &mut Followed, time| {
+        followed.next = 0;
+        let long = Arrival { may_begin: true, ..arrival(0, 1000, time) };
+        followed.arrive(&long, || None)
+    };
+    let mut followed = begun();
+    walk(&mut followed, &frame(0x82, false, 3000)[..1000], 2000).unwrap();
+    assert_eq!(turn(&mut followed, PATIENCE), Turn::Follow);
+    assert_eq!(turn(&mut followed.clone(), 2 + PATIENCE), Turn::Anew);
+    walk(&mut followed, &[0; 2004], 4000).unwrap();
+    assert_eq!(turn(&mut followed, 2 + PATIENCE), Turn::Follow, "it may be right between frames");
+}
+
+#[test]
+fn after_a_header_is_lost_everything_is_copied_until_it_is_confirmed_again() {
     let mut followed = confirmed();
-    assert_eq!(followed.arrive(&long(0, 70), || None), Turn::Follow, "it has answered");
+    let bytes = frame(0x82, false, 500);
+    walk(&mut followed, &bytes[..10], 1000).unwrap();
+    followed.written(7, true);
+    assert_eq!(walk(&mut followed, &bytes[10..], 1000), Ok(vec![true; 494]));
+    assert_eq!(walk(&mut followed, &bytes, 1000), Ok(vec![true; 504]));
+    followed.arrive(&arrival(0, 0, 8), || Some(7));
+    assert_eq!(followed.is_confirmed, 0, "of the segment itself a part may have got through");
+    followed.arrive(&arrival(0, 0, 9), || Some(8));
+    assert_eq!(followed.is_confirmed, 1);
+}
+
+#[test]
+fn lost_payload_makes_no_difference() {
+    let mut followed = confirmed();
+    let bytes = frame(0x82, false, 500);
+    walk(&mut followed, &bytes[..10], 1000).unwrap();
+    followed.written(6, false);
+    walk(&mut followed, &bytes[10..200], 1000).unwrap();
+    followed.written(7, true);
+    assert_eq!(walk(&mut followed, &bytes[200..], 1000), Ok(vec![false; 304]));
 }
 
 #[test]

@@ -175,11 +175,11 @@ impl Connection {
         if segment.has(ACK) {
             self.acknowledged(from.other(), segment.ack, env);
         }
-        let begins_frame = segment.may_begin_frame && self.begins_frame(from, segment);
         self.payload(from, segment, env);
+        let is_followed = segment.frame_at.is_some_and(|at| self.is_frame_at(at, from, segment));
         self.interest = match () {
             () if self.streams.take_lost_place(from) => Interest::Everything,
-            () if begins_frame => Interest::Headers,
+            () if is_followed => Interest::Headers,
             () if self.streams.are_ignored() => Interest::Nothing,
             () => Interest::Payload,
         };
@@ -209,14 +209,15 @@ impl Connection {
         self.ending()
     }
 
-    /// Whether a frame begins where the segment does. Nothing that waits may be in its way: from here
-    /// on the capture, which sees every copy, and the assembler, which takes the first, are to read
-    /// the same bytes.
-    fn begins_frame(&self, from: Sender, segment: &Segment<'_>) -> bool {
+    /// Whether the latest frame up to the end of the segment began at this sequence number, for sure.
+    /// Nothing may wait: from here on the capture, which sees every copy of a byte, and the
+    /// assembler, which takes the first, are to read the same.
+    fn is_frame_at(&self, seq: u32, from: Sender, segment: &Segment<'_>) -> bool {
         let assembler = &self.directions[from as usize].assembler;
-        assembler.next_seq() == Some(segment.seq)
-            && !assembler.has_hole()
-            && self.streams.is_between_frames(from)
+        let end = segment.payload_seq().wrapping_add(segment.payload.len() as u32);
+        let Some(began) = self.streams.frame_began(from) else { return false };
+        let since = assembler.position().wrapping_sub(began) as u32;
+        assembler.next_seq() == Some(end) && !assembler.has_hole() && end.wrapping_sub(seq) == since
     }
 
     fn count_bytes(&mut self, from: Sender, bytes: u64) {

@@ -36,7 +36,7 @@ impl Flows {
         self.has_bypassed.set(0, 1, 0)
     }
 
-    /// Lets the classifier leave out what is not shown: a frame begins with this segment.
+    /// Lets the classifier leave out what is not shown: what it said with this record is right.
     pub fn confirm(&mut self, segment: &Segment<'_>) -> Result<(), MapError> {
         self.confirmed.insert(key(segment), segment.time, ANY)
     }

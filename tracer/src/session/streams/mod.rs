@@ -139,11 +139,11 @@ impl Streams {
         }
     }
 
-    /// Whether the next byte of `from` begins a frame, for sure.
-    pub(super) fn is_between_frames(&self, from: Sender) -> bool {
+    /// Where in the stream the latest frame of `from` began, if that is sure.
+    pub(super) fn frame_began(&self, from: Sender) -> Option<u64> {
         match &self.stages[from as usize] {
-            Stage::Frames(receiver) => receiver.is_between_frames(),
-            _ => false,
+            Stage::Frames(receiver) => receiver.frame_began(),
+            _ => None,
         }
     }
 

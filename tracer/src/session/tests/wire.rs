@@ -37,8 +37,8 @@ pub(super) struct Wire {
     pub(super) interface: u32,
     /// What the capture leaves out before the next segment.
     pub(super) left_out: u32,
-    /// The capture takes the next segments for the beginning of a frame.
-    pub(super) may_begin_frame: bool,
+    /// Where the capture takes the latest frame for begun.
+    pub(super) frame_at: Option<u32>,
     /// What the tracker said of the last segment.
     pub(super) interest: Interest,
     seq: [u32; 2],
@@ -73,7 +73,7 @@ impl Wire {
             client: endpoint("127.0.0.1:60653"),
             interface: 1,
             left_out: 0,
-            may_begin_frame: false,
+            frame_at: None,
             interest: Interest::Payload,
             // Close to wrapping around.
             seq: [u32::MAX - 300, u32::MAX - 100],
@@ -168,7 +168,7 @@ impl Wire {
             more: false,
             left_out: self.left_out,
             elided: 0,
-            may_begin_frame: self.may_begin_frame,
+            frame_at: self.frame_at,
         };
         let events = &mut self.events;
         self.interest =

@@ -48,7 +48,7 @@ fn every_field_of_a_segment() {
         more: false,
         left_out: 0,
         elided: 0,
-        may_begin_frame: false,
+        frame_at: None,
     };
     assert_eq!(packet(1, &bytes).segment(), Ok(expected));
 }
