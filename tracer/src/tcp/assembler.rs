@@ -469,6 +469,18 @@ mod tests {
     }
 
     #[test]
+    fn what_was_elided_waits_for_its_turn_and_takes_no_memory() {
+        let (mut assembler, mut out) = (Assembler::default(), Out::default());
+        assembler.anchor(0);
+        assembler.elided(1, b"b", 1 << 20, &mut |piece| out.push(piece));
+        assert_eq!((assembler.waiting_bytes(), assembler.memory()), (1, 1 + CHUNK_OVERHEAD));
+        feed(&mut assembler, &mut out, 0, "a");
+        assert_eq!(out.0, "ab<elided 1048576>");
+        feed(&mut assembler, &mut out, 1 << 20, "xxz");
+        assert_eq!(out.0, "ab<elided 1048576>z", "a copy that comes later is of no use");
+    }
+
+    #[test]
     fn a_retransmission_fills_what_the_first_copy_had_snapped_off() {
         let (mut assembler, mut out) = (Assembler::default(), Out::default());
         assembler.anchor(0);

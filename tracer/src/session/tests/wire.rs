@@ -39,6 +39,8 @@ pub(super) struct Wire {
     pub(super) left_out: u32,
     /// Where the capture takes the latest frame for begun.
     pub(super) frame_at: Option<u32>,
+    /// What the capture leaves out of the next segment.
+    elided: u32,
     /// What the tracker said of the last segment.
     pub(super) interest: Interest,
     seq: [u32; 2],
@@ -74,6 +76,7 @@ impl Wire {
             interface: 1,
             left_out: 0,
             frame_at: None,
+            elided: 0,
             interest: Interest::Payload,
             // Close to wrapping around.
             seq: [u32::MAX - 300, u32::MAX - 100],
@@ -131,6 +134,13 @@ impl Wire {
         self.seen(from, seq, ACK, &payload[..captured], payload.len());
     }
 
+    /// Sends, and the capture leaves out what is behind the first `captured` bytes, as it was told.
+    pub(super) fn elided(&mut self, from: Side, payload: &[u8], captured: usize) {
+        self.elided = (payload.len() - captured) as u32;
+        self.snapped(from, payload, captured);
+        self.elided = 0;
+    }
+
     pub(super) fn seq(&self, of: Side) -> u32 {
         self.seq[of as usize]
     }
@@ -167,7 +177,7 @@ impl Wire {
             payload,
             more: false,
             left_out: self.left_out,
-            elided: 0,
+            elided: self.elided,
             frame_at: self.frame_at,
         };
         let events = &mut self.events;
