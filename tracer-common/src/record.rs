@@ -52,7 +52,8 @@ pub struct RecordHeader {
     pub marks: u16,
     /// Payload bytes that were left out on request. Of a bypassed flow
     /// ([`crate::flow::Bypassed`]): since the record before, this segment's own included. Of a
-    /// followed one ([`crate::follow::Followed`]): behind those in this record.
+    /// followed one ([`crate::follow::Followed`]): behind those in this record. With
+    /// [`marks::ASKS`]: a sequence number instead.
     pub left_out: u32,
 }
 
@@ -60,8 +61,9 @@ pub struct RecordHeader {
 pub mod marks {
     /// The flow is bypassed.
     pub const BYPASSED: u16 = 1;
-    /// A frame worth following may begin with this segment.
-    pub const MAY_BEGIN_FRAME: u16 = 2;
+    /// The flow is followed, and nothing is left out yet: `left_out` is the sequence number at which
+    /// the latest frame begins, if the classifier is right ([`crate::follow::Followed::asks`]).
+    pub const ASKS: u16 = 2;
 }
 
 const _: () = assert!(size_of::<RecordHeader>() == 80);

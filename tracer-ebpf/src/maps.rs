@@ -8,7 +8,7 @@ use aya_ebpf::{
 use tracer_common::{
     counters::Counters,
     flow::{Bypassed, FlowKey},
-    follow::{Followed, Walk},
+    follow::{Arrival, Followed, Walk},
     ports::PortSet,
 };
 
@@ -37,9 +37,9 @@ static HAS_BYPASSED: Array<u32> = Array::with_max_entries(1, 0);
 #[map]
 static FOLLOWED: LruHashMap<FlowKey, Followed> = LruHashMap::with_max_entries(16_384, 0);
 
-/// Where user space has seen that a frame begins, by sequence number.
+/// When a segment came with which, as user space has seen, a frame begins.
 #[map]
-static CONFIRMED: LruHashMap<FlowKey, u32> = LruHashMap::with_max_entries(16_384, 0);
+static CONFIRMED: LruHashMap<FlowKey, u64> = LruHashMap::with_max_entries(16_384, 0);
 
 /// 1 once there is a followed direction: before that, nothing is looked up.
 #[map]
@@ -91,20 +91,20 @@ pub(crate) fn frames(key: &FlowKey) -> Option<&'static mut Followed> {
     Some(unsafe { &mut *frames })
 }
 
-/// Follows a direction from a frame that may begin at `origin`, in a segment that ends before `next`.
+/// Follows a direction from the frame that may begin with a segment.
 #[inline(always)]
-pub(crate) fn follow(key: &FlowKey, origin: u32, next: u32) -> Option<&'static mut Followed> {
-    FOLLOWED.insert(key, Followed::new(origin, next), 0).ok()?;
+pub(crate) fn follow(key: &FlowKey, first: &Arrival) -> Option<&'static mut Followed> {
+    FOLLOWED.insert(key, Followed::new(first), 0).ok()?;
     // SAFETY: a map's value; every writer writes the same.
     unsafe { *HAS_FOLLOWED.get_ptr_mut(0)? = 1 };
     frames(key)
 }
 
-/// Whether user space has seen a frame begin at `origin`.
+/// When a segment came with which, as user space has seen, a frame begins.
 #[inline(always)]
-pub(crate) fn is_confirmed(key: &FlowKey, origin: u32) -> bool {
-    // SAFETY: a value of the map, which its writer replaces as a whole.
-    unsafe { CONFIRMED.get(key) }.is_some_and(|confirmed| *confirmed == origin)
+pub(crate) fn confirmed(key: &FlowKey) -> Option<u64> {
+    // SAFETY: a value of the map, copied at once.
+    unsafe { CONFIRMED.get(key) }.copied()
 }
 
 #[inline(always)]

@@ -102,10 +102,8 @@ impl Config {
         };
         let by_surroundings =
             if surroundings.is_terminal { FormatName::Text } else { FormatName::Json };
-        let elides = read.is_none()
-            && snaplen.is_none()
-            && !segments
-            && payload_limit.0 <= MAX_ELIDING_LIMIT;
+        // Who asks for every segment gets every segment, and gaps where they are cut.
+        let elides = snaplen.is_none() && !segments && payload_limit.0 <= MAX_ELIDING_LIMIT;
         let source = match read {
             Some(path) if path.as_os_str() == "-" => Source::Stdin,
             Some(path) => Source::File(path),
@@ -126,7 +124,6 @@ impl Config {
                 ports: port.set(),
                 segments,
                 frames,
-                elides,
                 show_secrets,
                 limits: bounds(&limits, payload_limit),
             },

@@ -264,6 +264,8 @@ impl From<AssemblerCause> for GapCause {
         match cause {
             AssemblerCause::Lost => Self::Lost,
             AssemblerCause::Snaplen => Self::Snaplen,
+            // Where it is a gap: in a stream whose frames are not known any more.
+            AssemblerCause::Elided => Self::Midstream,
         }
     }
 }

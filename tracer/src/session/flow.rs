@@ -59,7 +59,7 @@ mod tests {
             more: false,
             left_out: 0,
             elided: 0,
-            may_begin_frame: false,
+            frame_at: None,
         };
         let (there, from) = FlowKey::of(&segment(a, b));
         let (back, to) = FlowKey::of(&segment(b, a));

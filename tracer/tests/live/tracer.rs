@@ -94,6 +94,16 @@ impl Tracer {
         self.wait()
     }
 
+    /// Lets it neither read nor write until [`Tracer::resume`].
+    pub(crate) fn pause(&self) {
+        kill_process(Pid::from_child(&self.child.0), Signal::STOP).expect("the tracer is there");
+    }
+
+    /// Lets it go on.
+    pub(crate) fn resume(&self) {
+        kill_process(Pid::from_child(&self.child.0), Signal::CONT).expect("the tracer is there");
+    }
+
     /// Stops it in a way that leaves it no time for anything.
     pub(crate) fn kill(mut self) {
         self.child.0.kill().expect("the tracer is still there");

@@ -62,7 +62,7 @@ impl<'a> RawPacket<'a> {
             more: false,
             left_out: 0,
             elided: 0,
-            may_begin_frame: false,
+            frame_at: None,
         })
     }
 

@@ -15,6 +15,7 @@ use crate::{
         body::{Body as HttpBody, Progress},
         head::{self, Collector, Kind},
     },
+    tcp::assembler::Cause,
     ws::{
         receiver::{Receiver, Sender},
         resync::Search,
@@ -70,8 +71,8 @@ pub(super) struct Streams {
     /// Stream offsets behind the last bytes given, those in progress included.
     offsets: [u64; 2],
     exchange: Exchange,
-    /// Bytes were left out of which it is not known what they are.
-    is_place_lost: bool,
+    /// Bytes were left out of which it is not known what they are; by sender.
+    lost_places: [bool; 2],
     pub(super) meta: Meta,
 }
 
@@ -83,7 +84,7 @@ impl Streams {
             stages: [start(), start()],
             offsets: [0; 2],
             exchange: Exchange::default(),
-            is_place_lost: false,
+            lost_places: [false; 2],
             meta,
         }
     }
@@ -138,25 +139,30 @@ impl Streams {
         }
     }
 
-    /// Whether the next byte of `from` begins a frame, for sure.
-    pub(super) fn is_between_frames(&self, from: Sender) -> bool {
+    /// Where in the stream the latest frame of `from` began, if that is sure.
+    pub(super) fn frame_began(&self, from: Sender) -> Option<u64> {
         match &self.stages[from as usize] {
-            Stage::Frames(receiver) => receiver.is_between_frames(),
-            _ => false,
+            Stage::Frames(receiver) => receiver.frame_began(),
+            _ => None,
         }
     }
 
-    /// Whether bytes were left out since the last call that were no payload.
-    pub(super) fn take_lost_place(&mut self) -> bool {
-        std::mem::take(&mut self.is_place_lost)
+    /// Whether bytes of `from` were left out since the last call that somebody wanted.
+    pub(super) fn take_lost_place(&mut self, from: Sender) -> bool {
+        std::mem::take(&mut self.lost_places[from as usize])
     }
 
-    /// Takes the news that the capture left out the next bytes of `from`, as it was told.
-    fn elide(&mut self, from: Sender, bytes: u64, env: &mut Env<'_>) -> bool {
-        let Stage::Frames(receiver) = &mut self.stages[from as usize] else { return false };
-        let is_payload = self.meta.receive(from, env, |ctx| receiver.elide(bytes, ctx));
-        self.offsets[from as usize] += if is_payload { bytes } else { 0 };
-        is_payload
+    /// Takes the news that the capture left out the next bytes of `from`, as it was told. They are a
+    /// gap where it is wrong about the frames, as after a connection was given up and joined again.
+    pub(super) fn elided(&mut self, from: Sender, bytes: u64, env: &mut Env<'_>) {
+        if let Stage::Frames(receiver) = &mut self.stages[from as usize]
+            && self.meta.receive(from, env, |ctx| receiver.elide(bytes, ctx))
+        {
+            self.offsets[from as usize] += bytes;
+            return;
+        }
+        self.lost_places[from as usize] = true;
+        self.gap(from, bytes, Cause::Elided.into(), env);
     }
 
     /// Takes the news that the next bytes of `from` are missing.
@@ -164,14 +170,6 @@ impl Streams {
         if matches!(self.stages[from as usize], Stage::Ignored) {
             self.offsets[from as usize] += bytes;
             return;
-        }
-        let mut cause = cause;
-        if cause == GapCause::Snaplen && env.tell.options.elides {
-            if self.elide(from, bytes, env) {
-                return;
-            }
-            self.is_place_lost = true;
-            cause = GapCause::Midstream;
         }
         self.meta.gap(from, bytes, cause, &mut env.tell);
         match &mut self.stages[from as usize] {

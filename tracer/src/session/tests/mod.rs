@@ -1,6 +1,7 @@
 //! Whole connections in virtual time: segments made here go in, events are compared.
 
 mod closing;
+mod eliding;
 mod joining;
 mod limits;
 mod talking;

@@ -104,6 +104,8 @@ pub struct Receiver {
     state: State,
     /// Offset in the stream of the next byte.
     offset: u64,
+    /// Offset in the stream at which the latest frame began.
+    frame_began: Option<u64>,
     message: Option<Builder>,
     control: Vec<u8>,
     /// A piece of the control frame's payload is missing; what follows it is not collected.
@@ -129,6 +131,7 @@ impl Receiver {
             sender,
             state: BETWEEN,
             offset,
+            frame_began: None,
             message: None,
             control: Vec::new(),
             is_control_cut: false,
@@ -145,6 +148,7 @@ impl Receiver {
     pub fn resume(&mut self, offset: u64) {
         self.state = BETWEEN;
         self.offset = offset;
+        self.frame_began = None;
         self.may_be_inside_message = true;
         self.probation = PROBATION;
         self.closed = false;
@@ -209,9 +213,9 @@ impl Receiver {
         }
     }
 
-    /// Whether the next byte begins a frame, for sure.
-    pub fn is_between_frames(&self) -> bool {
-        matches!(self.state, State::Header { have: 0, .. }) && self.probation == 0
+    /// Offset in the stream at which the latest frame began, if that is sure.
+    pub fn frame_began(&self) -> Option<u64> {
+        self.frame_began.filter(|_| self.probation == 0)
     }
 
     /// Takes the news that the next `bytes` bytes, which nobody wants to see, were left out. False
@@ -221,7 +225,7 @@ impl Receiver {
         if bytes > left || self.wants_content(&header, ctx) {
             return false;
         }
-        if let Some(message) = &mut self.message {
+        if let Some(message) = self.message.as_mut().filter(|_| !header.opcode.is_reserved()) {
             message.count(bytes);
         }
         self.offset += bytes;
@@ -300,6 +304,7 @@ impl Receiver {
             }
             self.probation -= 1;
         }
+        self.frame_began = Some(offset);
         (ctx.out)(Item::Frame(&header, offset));
         self.check(&header, ctx);
         if !header.opcode.is_control() && !header.opcode.is_reserved() {
