@@ -4,4 +4,5 @@ mod closing;
 mod joining;
 mod limits;
 mod talking;
+mod together;
 mod wire;
