@@ -32,7 +32,7 @@ pub fn ring(ip: &Ip, tcp: &Tcp, rings: u32) -> u32 {
     // Fibonacci hashing: the upper half is spread well, even of numbers that follow each other.
     let hash = ends.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
     // A multiplication maps it to a range without a division.
-    (hash * u64::from(rings) >> 32) as u32
+    ((hash * u64::from(rings)) >> 32) as u32
 }
 
 #[inline(always)]

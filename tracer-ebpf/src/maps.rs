@@ -4,8 +4,7 @@ use aya_ebpf::{
     Global,
     btf_maps::{ArrayOfMaps, RingBuf},
     macros::{btf_map, map},
-    maps::ring_buf::RingBufEntry,
-    maps::{Array, LruHashMap, PerCpuArray},
+    maps::{Array, LruHashMap, PerCpuArray, ring_buf::RingBufEntry},
 };
 use tracer_common::{
     counters::Counters,
