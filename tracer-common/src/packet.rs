@@ -88,6 +88,12 @@ impl Address {
         Self([0, 0, 0xffff_u32.to_be(), ipv4])
     }
 
+    /// Its last four bytes: all of an IPv4 address.
+    #[inline(always)]
+    pub(crate) const fn last_word(self) -> u32 {
+        self.0[3]
+    }
+
     /// The address's bytes.
     pub fn octets(self) -> [u8; 16] {
         let words = self.0.map(u32::to_ne_bytes);

@@ -11,6 +11,8 @@ pub const LARGEST_CLASS: usize = 32 * 1024;
 pub const MAX_RECORDS_PER_SEGMENT: u32 = MAX_FOLLOWED_PIECES + 17;
 /// Records of a segment in which frames are followed; one with more is copied whole from there on.
 pub const MAX_FOLLOWED_PIECES: u32 = 8;
+/// Ring buffers that the classifier can tell apart.
+pub const MAX_RINGS: u32 = 64;
 
 /// What stands before a record's data. The data is the TCP options (`options_len` bytes, only in a
 /// segment's first record), then `captured` bytes of payload; what follows in the record, up to

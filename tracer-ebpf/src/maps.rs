@@ -2,14 +2,17 @@
 
 use aya_ebpf::{
     Global,
-    macros::map,
-    maps::{Array, LruHashMap, PerCpuArray, RingBuf},
+    btf_maps::{ArrayOfMaps, RingBuf},
+    macros::{btf_map, map},
+    maps::{Array, LruHashMap, PerCpuArray, ring_buf::RingBufEntry},
 };
 use tracer_common::{
     counters::Counters,
-    flow::{Bypassed, FlowKey},
+    flow::{self, Bypassed, FlowKey},
     follow::{Arrival, Followed, Walk},
+    packet::{Ip, Tcp},
     ports::PortSet,
+    record::{MAX_RINGS, Record},
 };
 
 /// The traced ports; user space may change them while the program runs.
@@ -20,9 +23,20 @@ static PORTS: Array<PortSet> = Array::with_max_entries(1, 0);
 #[map]
 pub(crate) static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(1, 0);
 
-/// The way to user space; the loader sizes it.
-#[map]
-pub(crate) static RECORDS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
+/// The loader sizes them. As a template this has to be of whole pages, however large those are.
+type Ring = RingBuf<(), { 64 << 10 }>;
+
+/// The way to user space, where one is enough.
+#[btf_map]
+static RECORDS: Ring = Ring::new();
+
+/// The ways to user space where there are several.
+#[btf_map]
+static RINGS: ArrayOfMaps<Ring, { MAX_RINGS as usize }> = ArrayOfMaps::new();
+
+/// How many ways there are. The verifier knows it, and drops what is for other numbers.
+#[unsafe(no_mangle)]
+static RING_COUNT: Global<u32> = Global::new(1);
 
 /// Flows whose payload nobody wants; user space adds them, and the ones not seen for longest go.
 #[map]
@@ -61,6 +75,16 @@ pub(crate) static SNAPLEN: Global<u32> = Global::new(u32::MAX);
 /// for the WebSocket side.
 #[unsafe(no_mangle)]
 pub(crate) static PURE_ACKS: Global<u8> = Global::new(0);
+
+/// Room for a record in the ring of the segment's flow.
+#[inline(always)]
+pub(crate) fn reserve<const N: usize>(ip: &Ip, tcp: &Tcp) -> Option<RingBufEntry<Record<N>>> {
+    let ring = match RING_COUNT.load() {
+        1 => &RECORDS,
+        count => RINGS.get(flow::ring(ip, tcp, count))?,
+    };
+    ring.reserve_untyped(0)
+}
 
 #[inline(always)]
 pub(crate) fn has_bypassed_flows() -> bool {

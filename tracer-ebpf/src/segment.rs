@@ -9,15 +9,15 @@ use tracer_common::{
     follow::{Piece, Spot, Walk},
     packet::{Ip, Tcp, flags},
     record::{
-        LARGEST_CLASS, MAX_FOLLOWED_PIECES, MAX_RECORDS_PER_SEGMENT, Record, RecordHeader,
-        SMALLEST_CLASS, marks,
+        LARGEST_CLASS, MAX_FOLLOWED_PIECES, MAX_RECORDS_PER_SEGMENT, RecordHeader, SMALLEST_CLASS,
+        marks,
     },
 };
 
 use crate::{
     flows::{self, Wanted},
     follow,
-    maps::{self, PURE_ACKS, RECORDS, SNAPLEN},
+    maps::{self, PURE_ACKS, SNAPLEN},
     skb::{Skb, forget},
 };
 
@@ -142,7 +142,7 @@ pub(crate) fn put(skb: &Skb, ip: &Ip, tcp: &Tcp, part: &Part, time: u64) -> bool
 
 #[inline(always)]
 fn put_class<const N: usize>(skb: &Skb, ip: &Ip, tcp: &Tcp, part: &Part, time: u64) -> bool {
-    let Some(mut entry) = RECORDS.reserve::<Record<N>>(0) else {
+    let Some(mut entry) = maps::reserve::<N>(ip, tcp) else {
         return false;
     };
     let record = entry.as_mut_ptr();

@@ -16,7 +16,7 @@ use tracer::{
     capture::file::{LinkType, RawPacket},
     cli::Cli,
     config::{Config, Surroundings},
-    pipeline::Pipeline,
+    pipeline::{Finished, Pipeline},
 };
 
 const KEY: Option<[u8; 4]> = Some([9, 8, 7, 6]);
@@ -84,8 +84,9 @@ fn allocations(options: &str, talk: impl Fn(&mut Forged)) -> u64 {
     steady.iter().for_each(|packet| feed(&mut pipeline, packet));
     let allocations = ALLOCATIONS.get() - before;
     end.iter().for_each(|packet| feed(&mut pipeline, packet));
-    let (stats, connections, written) = pipeline.finish(0, |_| {});
+    let Finished { stats, connections, written } = pipeline.finish(0, |_| {});
     written.expect("nothing can fail");
+    let stats = stats.expect("the only pipeline has ended");
     assert_eq!((stats.segments, stats.violations), (packets.len() as u64, 0));
     assert!(connections[0].is_websocket);
     allocations

@@ -10,7 +10,7 @@ use tracer::{
     capture::file::Reader,
     cli::Cli,
     config::{Config, Surroundings},
-    pipeline::Pipeline,
+    pipeline::{Finished, Pipeline},
     tcp::assembler::{Assembler, Piece},
     ws::{
         extension::Side,
@@ -152,8 +152,9 @@ fn pipeline(file: Vec<u8>, messages: u64, options: &str) -> Stage {
             time = packet.time;
             pipeline.segment(&packet.segment().expect("TCP"));
         }
-        let (stats, _, written) = pipeline.finish(time, |_| {});
+        let Finished { stats, written, .. } = pipeline.finish(time, |_| {});
         written.expect("nothing can fail");
+        let stats = stats.expect("the only pipeline has ended");
         assert_eq!((stats.messages, stats.violations, stats.gaps), (messages, 0, 0));
     };
     Stage { items: messages, bytes, run: Box::new(run) }

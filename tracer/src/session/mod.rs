@@ -8,13 +8,14 @@ mod flow;
 mod meta;
 mod numbering;
 mod options;
+mod room;
 mod streams;
 mod tls;
 mod tracker;
 
 pub use flow::FlowKey;
 pub use options::{Limits, Options};
-pub use tracker::{ConnectionSummary, Tracker};
+pub use tracker::{ConnectionSummary, Tracker, busiest};
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,15 @@
 //! Three tables, each least-recently-seen first out: SYNs not answered yet, which a flood can only
 //! push out of each other; connections; and ended ones, whose late segments open nothing.
 
-use std::collections::VecDeque;
+use std::{
+    cmp::Reverse,
+    collections::VecDeque,
+    iter,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
 
 use foldhash::fast::RandomState;
 use lru::LruCache;
@@ -15,6 +23,7 @@ use super::{
     meta::{self, Counts, Env, Tell, Tools},
     numbering::Numbering,
     options::Options,
+    room::Room,
 };
 use crate::{
     event::{Body, Conn, How, Joined, Sink, Stats, TcpClose, Traffic},
@@ -89,6 +98,20 @@ pub struct ConnectionSummary {
     pub duration: Nanos,
 }
 
+impl ConnectionSummary {
+    fn messages(&self) -> u64 {
+        self.traffic.client_messages + self.traffic.server_messages
+    }
+}
+
+/// The connections with the most messages, in the order of their numbers.
+pub fn busiest(mut summaries: Vec<ConnectionSummary>) -> Vec<ConnectionSummary> {
+    summaries.sort_by_key(|summary| Reverse(summary.messages()));
+    summaries.truncate(MAX_SUMMARIES);
+    summaries.sort_by_key(|summary| summary.conn.id);
+    summaries
+}
+
 /// Follows every connection of the traced ports.
 pub struct Tracker {
     options: Options,
@@ -99,7 +122,12 @@ pub struct Tracker {
     tools: Tools,
     /// Connections in which something is missing, and until when it is waited for.
     holes: VecDeque<(Nanos, FlowKey)>,
-    next_id: u64,
+    /// The number of the next connection, of all trackers of the run.
+    next_id: Arc<AtomicU64>,
+    /// How many connections there may be.
+    places: Room,
+    /// How many bytes the connections may hold.
+    memory: Room,
     /// Bytes that the connections hold.
     held: usize,
     segments: u64,
@@ -111,6 +139,26 @@ pub struct Tracker {
 impl Tracker {
     /// An empty table.
     pub fn new(options: Options) -> Self {
+        Self::several(options, 1).remove(0)
+    }
+
+    /// The empty tables of a run whose connections are divided among `count` trackers. All together
+    /// they number them, and keep the bounds.
+    pub fn several(mut options: Options, count: usize) -> Vec<Self> {
+        let limits = &mut options.limits;
+        limits.half_open = limits.half_open.div_ceil(count);
+        limits.inflaters = limits.inflaters.div_ceil(count);
+        let places = Room::split(limits.connections, count);
+        let memory = Room::split(limits.memory, count);
+        let next_id = Arc::new(AtomicU64::new(1));
+        let each = iter::repeat_n(options, count).zip(places).zip(memory);
+        each.map(|((options, places), memory)| {
+            Self::with_rooms(options, Arc::clone(&next_id), places, memory)
+        })
+        .collect()
+    }
+
+    fn with_rooms(options: Options, next_id: Arc<AtomicU64>, places: Room, memory: Room) -> Self {
         let tools =
             Tools { inflaters: Inflaters::new(options.limits.inflaters), scratch: Vec::new() };
         Self {
@@ -121,7 +169,9 @@ impl Tracker {
             counts: Counts::default(),
             tools,
             holes: VecDeque::new(),
-            next_id: 1,
+            next_id,
+            places,
+            memory,
             held: 0,
             segments: 0,
             bytes: 0,
@@ -303,8 +353,7 @@ impl Tracker {
     }
 
     fn number(&mut self, key: &FlowKey, client: Endpoint, server: Endpoint) -> Numbering {
-        let id = self.next_id;
-        self.next_id += 1;
+        let id = self.next_id.fetch_add(1, Relaxed);
         Numbering::new(Conn { id, client, server }, key)
     }
 
@@ -317,7 +366,7 @@ impl Tracker {
         sink: &mut dyn Sink,
     ) {
         self.opened += 1;
-        if self.connections.len() >= self.options.limits.connections
+        if !self.places.has(self.connections.len() + 1)
             && let Some((oldest, _)) = self.connections.peek_lru()
         {
             let oldest = *oldest;
@@ -359,7 +408,7 @@ impl Tracker {
             let due = segment.time.saturating_add(self.options.limits.reordering);
             self.holes.push_back((due, *key));
         }
-        if self.held > self.options.limits.memory {
+        if !self.memory.has(self.held) {
             self.shed(segment.time, sink);
         }
         Some(interest)
@@ -368,7 +417,7 @@ impl Tracker {
     /// Ends the connections that hold most, until a quarter of the memory is free again: so the
     /// next look at all of them is a long way off.
     fn shed(&mut self, now: Nanos, sink: &mut dyn Sink) {
-        let enough = self.options.limits.memory / 4 * 3;
+        let enough = self.memory.size() / 4 * 3;
         // First what costs least: the deflate windows of those not seen for longest.
         for (_, connection) in self.connections.iter_mut().rev() {
             if self.held <= enough {
@@ -383,7 +432,7 @@ impl Tracker {
             .map(|(key, connection)| (connection.held(), *key))
             .filter(|(held, _)| *held > 0)
             .collect();
-        holders.sort_unstable_by_key(|(held, _)| std::cmp::Reverse(*held));
+        holders.sort_unstable_by_key(|(held, _)| Reverse(*held));
         for (_, key) in holders {
             if self.held <= enough {
                 break;
@@ -439,6 +488,8 @@ impl Tracker {
         }
         pop_while(&mut self.half_open, |half_open| half_open.time.saturating_add(TIME_WAIT) < now);
         pop_while(&mut self.closed, |closed| closed.is_over(now));
+        self.places.shrink(self.connections.len());
+        self.memory.shrink(self.held);
     }
 
     /// Gives a connection's holes up if they were waited for long enough, or comes back later.
@@ -477,9 +528,6 @@ impl Tracker {
 
     /// Keeps the connections with the most messages.
     fn summarize(&mut self, connection: &Connection) {
-        let messages = |summary: &ConnectionSummary| {
-            summary.traffic.client_messages + summary.traffic.server_messages
-        };
         self.summaries.push(ConnectionSummary {
             conn: connection.numbering().conn,
             traffic: connection.traffic(),
@@ -487,16 +535,15 @@ impl Tracker {
             duration: connection.last_seen.saturating_sub(connection.started()),
         });
         if self.summaries.len() > MAX_SUMMARIES {
-            let least = (0..self.summaries.len()).min_by_key(|&i| messages(&self.summaries[i]));
+            let messages = |&i: &usize| self.summaries[i].messages();
+            let least = (0..self.summaries.len()).min_by_key(messages);
             self.summaries.swap_remove(least.unwrap_or_default());
         }
     }
 
-    /// The connections with the most messages, in the order of their numbers.
+    /// The connections with the most messages.
     pub fn summaries(&self) -> Vec<ConnectionSummary> {
-        let mut summaries = self.summaries.clone();
-        summaries.sort_by_key(|summary| summary.conn.id);
-        summaries
+        self.summaries.clone()
     }
 
     /// Counters so far; those of the capture are left 0.

@@ -82,6 +82,12 @@ impl Tracer {
         output.contains(&format!("\"{name}\"")).then_some(())
     }
 
+    /// How often its output has the name of an event.
+    pub(crate) fn times_told(&self, name: &str) -> usize {
+        let output = std::fs::read_to_string(&self.output).expect("the output is there");
+        output.matches(&format!("\"event\":\"{name}\"")).count()
+    }
+
     /// Stops it as Ctrl-C does.
     pub(crate) fn interrupt(self) -> Finished {
         self.signal(Signal::INT)

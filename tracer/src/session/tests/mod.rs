@@ -5,4 +5,5 @@ mod eliding;
 mod joining;
 mod limits;
 mod talking;
+mod together;
 mod wire;

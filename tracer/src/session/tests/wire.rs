@@ -69,8 +69,12 @@ impl Wire {
     }
 
     pub(super) fn with(options: Options) -> Self {
+        Self::watched_by(Tracker::new(options))
+    }
+
+    pub(super) fn watched_by(tracker: Tracker) -> Self {
         Self {
-            tracker: Tracker::new(options),
+            tracker,
             now: 1_000_000_000,
             client: endpoint("127.0.0.1:60653"),
             interface: 1,
