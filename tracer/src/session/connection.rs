@@ -30,9 +30,11 @@ struct Direction {
     assembler: Assembler,
     /// Offset in the stream at which it ends.
     fin: Option<u64>,
-    /// The interface on which it was first seen, and when it last was. Bridges and veth pairs show
-    /// each segment several times.
-    owner: Option<(u32, Nanos)>,
+    /// The interface on which it was first seen. Bridges and veth pairs show each segment several
+    /// times.
+    owner: Option<u32>,
+    /// When it last was.
+    owner_seen: Nanos,
     /// Since when, and at which offset, a segment has been missing.
     hole: Option<(Nanos, u64)>,
 }
@@ -40,6 +42,12 @@ struct Direction {
 impl Direction {
     fn is_finished(&self) -> bool {
         self.fin.is_some_and(|fin| self.assembler.position() >= fin)
+    }
+
+    /// Takes note of the interface that shows it.
+    fn see_on(&mut self, segment: &Segment<'_>) {
+        self.owner = Some(segment.interface);
+        self.owner_seen = segment.time;
     }
 }
 
@@ -52,7 +60,6 @@ pub(super) struct Ending {
 
 /// A followed connection.
 pub(super) struct Connection {
-    numbering: Numbering,
     /// By sender: the client's is first.
     directions: [Direction; 2],
     streams: Streams,
@@ -71,9 +78,8 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) fn new(numbering: Numbering, joined: Joined, now: Nanos) -> Self {
         Self {
-            numbering,
             directions: Default::default(),
-            streams: Streams::new(Meta::new(numbering.conn, now), joined),
+            streams: Streams::new(Meta::new(numbering, now), joined),
             first_fin: None,
             unanswered_since: None,
             interest: Interest::Payload,
@@ -84,7 +90,7 @@ impl Connection {
     }
 
     pub(super) fn numbering(&self) -> Numbering {
-        self.numbering
+        self.streams.meta.numbering
     }
 
     pub(super) fn traffic(&self) -> Traffic {
@@ -134,13 +140,13 @@ impl Connection {
 
     /// Whether a SYN is for a new connection between the same endpoints, not sent again.
     pub(super) fn is_replaced_by(&self, end: End, syn: &Segment<'_>) -> bool {
-        self.numbering.is_contradicted_by(end, syn)
+        self.streams.meta.numbering.is_contradicted_by(end, syn)
     }
 
     /// Learns from the SYN, before its connection sees it or in its place.
     pub(super) fn learn_syn(&mut self, end: End, syn: &Segment<'_>) {
-        let from = self.numbering.sender(end);
-        self.directions[from as usize].owner = Some((syn.interface, syn.time));
+        let from = self.streams.meta.numbering.sender(end);
+        self.directions[from as usize].see_on(syn);
         self.anchor(from, syn);
         self.unanswered_since = Some(syn.time);
     }
@@ -152,7 +158,7 @@ impl Connection {
         segment: &Segment<'_>,
         env: &mut Env<'_>,
     ) -> Option<Ending> {
-        let from = self.numbering.sender(end);
+        let from = self.streams.meta.numbering.sender(end);
         let is_ignored = self.streams.are_ignored();
         self.interest = if is_ignored { Interest::Nothing } else { Interest::Payload };
         if self.is_seen_elsewhere(from, segment) {
@@ -161,7 +167,7 @@ impl Connection {
         self.last_seen = segment.time;
         self.anchor(from, segment);
         if env.tell.options.segments && segment.offset == 0 {
-            self.numbering.show(end, segment, env.tell.sink);
+            self.streams.meta.numbering.show(end, segment, env.tell.sink);
         }
         if from == Sender::Server {
             self.opened(segment, env);
@@ -225,24 +231,18 @@ impl Connection {
 
     /// Whether the direction is another interface's.
     fn is_seen_elsewhere(&mut self, from: Sender, segment: &Segment<'_>) -> bool {
-        let owner = &mut self.directions[from as usize].owner;
-        match owner {
-            Some((interface, last_seen))
-                if *interface != segment.interface
-                    && segment.time.saturating_sub(*last_seen) < OWNER_SILENCE =>
-            {
-                true
-            }
-            _ => {
-                *owner = Some((segment.interface, segment.time));
-                false
-            }
+        let direction = &mut self.directions[from as usize];
+        let is_elsewhere = direction.owner.is_some_and(|owner| owner != segment.interface)
+            && segment.time.saturating_sub(direction.owner_seen) < OWNER_SILENCE;
+        if !is_elsewhere {
+            direction.see_on(segment);
         }
+        is_elsewhere
     }
 
     /// Learns where the sequence numbers begin.
     fn anchor(&mut self, from: Sender, segment: &Segment<'_>) {
-        self.numbering.learn(from, segment);
+        self.streams.meta.numbering.learn(from, segment);
         if segment.has(SYN) {
             self.directions[from as usize].assembler.anchor(segment.seq.wrapping_add(1));
         }

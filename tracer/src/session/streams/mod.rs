@@ -41,8 +41,8 @@ enum Stage {
     Upgrading(Vec<u8>),
     /// In a TLS ClientHello.
     Tls(Vec<u8>),
-    /// Frames.
-    Frames(Box<Receiver>),
+    /// Frames. What most connections are at nearly always, so it lies in the connection itself.
+    Frames(Receiver),
     /// Frames, but where the next one begins is not known.
     Search(Box<Search>, Option<Box<Receiver>>),
     /// Something else: left alone.
@@ -225,8 +225,10 @@ impl Streams {
     /// Forgets what compressed messages refer to, for want of memory.
     pub(super) fn lose_windows(&mut self) {
         for stage in &mut self.stages {
-            if let Stage::Frames(receiver) | Stage::Search(_, Some(receiver)) = stage {
-                receiver.lose_window();
+            match stage {
+                Stage::Frames(receiver) => receiver.lose_window(),
+                Stage::Search(_, Some(receiver)) => receiver.lose_window(),
+                _ => {}
             }
         }
     }

@@ -96,6 +96,14 @@ enum State {
     Payload { header: Header, left: u64 },
 }
 
+/// What came so far of a control frame that did not come in one piece.
+#[derive(Debug, Default)]
+struct Partial {
+    payload: Vec<u8>,
+    /// A piece is missing; what follows it is not collected.
+    is_cut: bool,
+}
+
 const BETWEEN: State = State::Header { bytes: [0; MAX_HEADER_LEN], have: 0 };
 
 /// Receives what one side sends.
@@ -105,10 +113,8 @@ pub struct Receiver {
     /// Offset in the stream of the next byte.
     offset: u64,
     message: Option<Builder>,
-    control: Vec<u8>,
-    /// A piece of the control frame's payload is missing; what follows it is not collected.
-    is_control_cut: bool,
-    window: Option<Window>,
+    control: Option<Box<Partial>>,
+    window: Option<Box<Window>>,
     compression: Compression,
     inflater: Option<Ticket>,
     closed: bool,
@@ -122,16 +128,15 @@ impl Receiver {
     pub fn new(sender: Sender, compression: Compression, offset: u64) -> Self {
         let window = match compression {
             Compression::None => None,
-            Compression::Deflate(side) => Some(Window::new(side)),
-            Compression::Unknown => Some(Window::unknown()),
+            Compression::Deflate(side) => Some(Box::new(Window::new(side))),
+            Compression::Unknown => Some(Box::new(Window::unknown())),
         };
         Self {
             sender,
             state: BETWEEN,
             offset,
             message: None,
-            control: Vec::new(),
-            is_control_cut: false,
+            control: None,
             window,
             compression,
             inflater: None,
@@ -165,8 +170,8 @@ impl Receiver {
 
     /// Bytes of memory beyond the struct's own.
     pub fn memory(&self) -> usize {
-        self.control.capacity()
-            + self.window.as_ref().map_or(0, Window::memory)
+        self.control.as_ref().map_or(0, |partial| partial.payload.capacity())
+            + self.window.as_ref().map_or(0, |window| window.memory())
             + self.message.as_ref().map_or(0, Builder::memory)
     }
 
@@ -195,7 +200,9 @@ impl Receiver {
                     message.miss(bytes);
                     self.lose_context(ctx);
                 }
-                self.is_control_cut |= header.opcode.is_control() && bytes > 0;
+                if header.opcode.is_control() && bytes > 0 {
+                    self.control.get_or_insert_default().is_cut = true;
+                }
                 self.state = State::Payload { header, left: left - bytes };
                 if left == bytes {
                     self.end_of_frame(header, &[], ctx);
@@ -241,8 +248,7 @@ impl Receiver {
             _ => None,
         };
         self.state = BETWEEN;
-        self.control.clear();
-        self.is_control_cut = false;
+        self.control = None;
         if let Some(mut message) = self.message.take() {
             message.miss(left.map_or(0, |(_, left)| left));
             let is_last_frame = left.is_some_and(|(fin, _)| fin);
@@ -427,7 +433,7 @@ impl Receiver {
             check::report_invalid_text(&message, ctx);
             (ctx.out)(Item::Message(&message));
         }
-        if self.window.as_ref().is_some_and(Window::ends_with_message) {
+        if self.window.as_ref().is_some_and(|window| window.ends_with_message()) {
             self.release_inflater(ctx);
         } else if let Some(ticket) = &self.inflater {
             ctx.inflaters.rest(ticket);
@@ -461,9 +467,10 @@ impl Receiver {
     }
 
     fn collect_control(&mut self, plain: &[u8]) {
-        if !self.is_control_cut {
-            let free = MAX_CONTROL_LEN as usize - self.control.len();
-            self.control.extend_from_slice(&plain[..min(free, plain.len())]);
+        let Partial { payload, is_cut } = &mut **self.control.get_or_insert_default();
+        if !*is_cut {
+            let free = MAX_CONTROL_LEN as usize - payload.len();
+            payload.extend_from_slice(&plain[..min(free, plain.len())]);
         }
     }
 
@@ -473,9 +480,9 @@ impl Receiver {
         if !is_whole {
             self.collect_control(plain);
         }
-        self.is_control_cut = false;
-        let collected = std::mem::take(&mut self.control);
-        let payload = if is_whole { plain } else { &collected };
+        let collected = self.control.take();
+        let collected = collected.as_ref().map_or(&[][..], |partial| &partial.payload);
+        let payload = if is_whole { plain } else { collected };
         if header.opcode.is_reserved() {
             return;
         }
