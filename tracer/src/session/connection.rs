@@ -35,8 +35,15 @@ struct Direction {
     owner: Option<u32>,
     /// When it last was.
     owner_seen: Nanos,
-    /// Since when, and at which offset, a segment has been missing.
-    hole: Option<(Nanos, u64)>,
+    /// Mostly there is none.
+    hole: Option<Box<Hole>>,
+}
+
+/// A segment is missing.
+struct Hole {
+    since: Nanos,
+    /// Its offset in the stream.
+    at: u64,
 }
 
 impl Direction {
@@ -59,33 +66,47 @@ pub(super) struct Ending {
 }
 
 /// A followed connection.
+///
+/// Of many connections none is in the caches when its next message comes. So the fields lie in the
+/// order in which a segment needs them, behind the key in the table; those of one direction are
+/// together, on two cache lines; and in the middle of a talk a segment leaves the other's alone.
+#[repr(C)]
 pub(super) struct Connection {
-    /// By sender: the client's is first.
-    directions: [Direction; 2],
-    streams: Streams,
-    first_fin: Option<Sender>,
-    /// When the SYN was sent, until it is answered.
-    unanswered_since: Option<Nanos>,
+    pub(super) last_seen: Nanos,
+    /// [`Connection::memory`] of each direction as it was last added up.
+    held: [usize; 2],
     /// What more of the last segment's direction is good for.
     interest: Interest,
-    /// [`Connection::memory`] as it was last added up.
-    held: usize,
+    /// The direction that alone has changed since `held` was added up; `None`: both may have.
+    changed: Option<Sender>,
+    first_fin: Option<Sender>,
+    /// The SYN was seen, and not answered yet.
+    is_unanswered: bool,
+    /// A direction has a hole.
+    has_hole: bool,
     /// The tracker will look whether holes were filled.
     pub(super) is_queued: bool,
-    pub(super) last_seen: Nanos,
+    streams: Streams,
+    /// By sender: the client's is first.
+    directions: [Direction; 2],
 }
+
+const _: () = assert!(size_of::<Direction>() <= 128, "two cache lines");
+const _: () = assert!(size_of::<Connection>() <= 728, "with its key in the table, twelve");
 
 impl Connection {
     pub(super) fn new(numbering: Numbering, joined: Joined, now: Nanos) -> Self {
         Self {
-            directions: Default::default(),
-            streams: Streams::new(Meta::new(numbering, now), joined),
-            first_fin: None,
-            unanswered_since: None,
-            interest: Interest::Payload,
-            held: 0,
-            is_queued: false,
             last_seen: now,
+            held: [0; 2],
+            interest: Interest::Payload,
+            changed: None,
+            first_fin: None,
+            is_unanswered: false,
+            has_hole: false,
+            is_queued: false,
+            streams: Streams::new(Meta::new(numbering, now), joined),
+            directions: Default::default(),
         }
     }
 
@@ -112,25 +133,39 @@ impl Connection {
 
     /// Brings the sum of what all connections hold up to date.
     pub(super) fn account(&mut self, sum: &mut usize) {
-        let held = self.memory();
-        *sum = *sum + held - self.held;
-        self.held = held;
+        match self.changed.take() {
+            Some(of) => self.account_of(of, sum),
+            None => {
+                self.account_of(Sender::Client, sum);
+                self.account_of(Sender::Server, sum);
+            }
+        }
+        let now = [Sender::Client, Sender::Server].map(|of| self.memory(of));
+        debug_assert!(self.held == now, "the other direction was left alone");
+    }
+
+    fn account_of(&mut self, of: Sender, sum: &mut usize) {
+        let held = self.memory(of);
+        *sum = *sum + held - self.held[of as usize];
+        self.held[of as usize] = held;
     }
 
     /// What it has added to that sum.
     pub(super) fn held(&self) -> usize {
-        self.held
+        self.held.iter().sum()
     }
 
-    /// Bytes that it holds beyond its own size.
-    fn memory(&self) -> usize {
-        let waiting = |direction: &Direction| direction.assembler.memory();
-        self.directions.iter().map(waiting).sum::<usize>() + self.streams.memory()
+    /// Bytes that a direction holds beyond the connection's own size.
+    fn memory(&self, of: Sender) -> usize {
+        self.directions[of as usize].assembler.memory() + self.streams.memory(of)
     }
 
     /// Since when a segment has been missing that later ones wait for.
     pub(super) fn hole_since(&self) -> Option<Nanos> {
-        self.directions.iter().filter_map(|direction| direction.hole).map(|(since, _)| since).min()
+        if !self.has_hole {
+            return None;
+        }
+        self.directions.iter().filter_map(|direction| Some(direction.hole.as_ref()?.since)).min()
     }
 
     /// Forgets what compressed messages refer to, for want of memory.
@@ -148,7 +183,7 @@ impl Connection {
         let from = self.streams.meta.numbering.sender(end);
         self.directions[from as usize].see_on(syn);
         self.anchor(from, syn);
-        self.unanswered_since = Some(syn.time);
+        self.is_unanswered = true;
     }
 
     /// Takes a segment that `end` sent. `None` while the connection goes on.
@@ -159,7 +194,7 @@ impl Connection {
         env: &mut Env<'_>,
     ) -> Option<Ending> {
         let from = self.streams.meta.numbering.sender(end);
-        let is_ignored = self.streams.are_ignored();
+        let is_ignored = self.streams.are_ignored(from);
         self.interest = if is_ignored { Interest::Nothing } else { Interest::Payload };
         if self.is_seen_elsewhere(from, segment) {
             return None;
@@ -175,6 +210,8 @@ impl Connection {
         if is_ignored {
             return self.pass_over(from, segment);
         }
+        let is_talk = self.streams.is_in_frames(from) && !self.has_hole;
+        self.changed = is_talk.then_some(from);
         if segment.has(RST) {
             return self.reset(from, segment, env);
         }
@@ -186,13 +223,15 @@ impl Connection {
         self.interest = match self.streams.take_lost_place() {
             true => Interest::Everything,
             false if begins_frame => Interest::Headers,
-            false if self.streams.are_ignored() => Interest::Nothing,
+            false if self.streams.are_ignored(from) => Interest::Nothing,
             false => Interest::Payload,
         };
         if segment.has(FIN) {
             self.finished(from, segment);
         }
-        self.after_change(env);
+        if self.has_hole || self.first_fin.is_some() || self.is_waiting(from) {
+            self.look_at_holes(env);
+        }
         self.ending()
     }
 
@@ -250,10 +289,8 @@ impl Connection {
 
     /// Tells of the three-way handshake when its second segment is seen.
     fn opened(&mut self, segment: &Segment<'_>, env: &mut Env<'_>) {
-        if let Some(syn) = self.unanswered_since.take()
-            && segment.has(SYN)
-        {
-            let rtt_us = segment.time.saturating_sub(syn) / 1000;
+        if std::mem::take(&mut self.is_unanswered) && segment.has(SYN) {
+            let rtt_us = segment.time.saturating_sub(self.started()) / 1000;
             self.streams.meta.emit(None, Body::TcpOpen { rtt_us }, &mut env.tell);
         }
     }
@@ -273,9 +310,14 @@ impl Connection {
 
     /// `of` has sent, and the other side has got, everything before `ack`.
     fn acknowledged(&mut self, of: Sender, ack: u32, env: &mut Env<'_>) {
-        if self.directions[of as usize].assembler.has_hole() {
+        if self.has_hole && self.is_waiting(of) {
             self.assemble(of, env, |assembler, out| assembler.acknowledged(ack, out));
         }
+    }
+
+    /// Whether segments of a direction wait for a missing one.
+    fn is_waiting(&self, of: Sender) -> bool {
+        self.directions[of as usize].assembler.has_hole()
     }
 
     fn payload(&mut self, from: Sender, segment: &Segment<'_>, env: &mut Env<'_>) {
@@ -322,8 +364,9 @@ impl Connection {
 
     /// How it ended, once everything before both ends was seen.
     fn ending(&self) -> Option<Ending> {
+        let by = Some(self.first_fin?);
         let over = self.directions.iter().all(Direction::is_finished);
-        over.then_some(Ending { how: How::Fin, by: self.first_fin })
+        over.then_some(Ending { how: How::Fin, by })
     }
 
     /// Runs the assembler of one direction, what it gives out going to the streams.
@@ -349,29 +392,27 @@ impl Connection {
                 Some(fin) if has_ended => {
                     self.assemble(from, env, |assembler, out| assembler.give_up_until(fin, out));
                 }
-                _ if direction.assembler.has_hole() => {
-                    self.assemble(from, env, Assembler::give_up);
-                }
-                _ => {}
+                _ => self.assemble(from, env, Assembler::give_up),
             }
         }
-        self.after_change(env);
+        self.look_at_holes(env);
         self.ending()
     }
 
     /// Looks at the holes. The wait for one begins anew when an earlier one was filled.
-    fn after_change(&mut self, env: &Env<'_>) {
+    fn look_at_holes(&mut self, env: &Env<'_>) {
         let has_ended = self.has_ended();
         for direction in &mut self.directions {
-            let position = direction.assembler.position();
+            let at = direction.assembler.position();
             // A direction that ended before what precedes its end came has a hole as well.
             let ends_early = has_ended && !direction.is_finished();
-            direction.hole = match direction.hole {
-                _ if !direction.assembler.has_hole() && !ends_early => None,
-                Some((since, at)) if at == position => Some((since, at)),
-                _ => Some((env.tell.time, position)),
-            };
+            if !direction.assembler.has_hole() && !ends_early {
+                direction.hole = None;
+            } else if direction.hole.as_ref().is_none_or(|hole| hole.at != at) {
+                direction.hole = Some(Box::new(Hole { since: env.tell.time, at }));
+            }
         }
+        self.has_hole = self.directions.iter().any(|direction| direction.hole.is_some());
     }
 
     /// Whether both sides have said that they end.

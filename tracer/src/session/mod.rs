@@ -9,6 +9,7 @@ mod meta;
 mod numbering;
 mod options;
 mod streams;
+mod table;
 mod tls;
 mod tracker;
 

@@ -64,15 +64,16 @@ impl Stage {
 }
 
 /// Both directions of a connection.
+#[repr(C)]
 pub(super) struct Streams {
-    /// By sender: the client's is first.
-    stages: [Stage; 2],
+    pub(super) meta: Meta,
     /// Stream offsets behind the last bytes given, those in progress included.
     offsets: [u64; 2],
     exchange: Exchange,
     /// Bytes were left out of which it is not known what they are.
     is_place_lost: bool,
-    pub(super) meta: Meta,
+    /// By sender: the client's is first.
+    stages: [Stage; 2],
 }
 
 impl Streams {
@@ -80,22 +81,32 @@ impl Streams {
     pub(super) fn new(meta: Meta, joined: Joined) -> Self {
         let start = || Stage::Start { beginning: Vec::new(), joined };
         Self {
-            stages: [start(), start()],
+            meta,
             offsets: [0; 2],
             exchange: Exchange::default(),
             is_place_lost: false,
-            meta,
+            stages: [start(), start()],
         }
     }
 
-    /// Bytes held for what is not complete, and for deflate windows.
-    pub(super) fn memory(&self) -> usize {
-        self.stages.iter().map(Stage::memory).sum::<usize>() + self.exchange.memory()
+    /// Bytes that a direction holds for what is not complete, and for its deflate window.
+    pub(super) fn memory(&self, of: Sender) -> usize {
+        let stage = self.stages[of as usize].memory();
+        match of {
+            Sender::Client => stage + self.exchange.memory(),
+            Sender::Server => stage,
+        }
     }
 
-    /// Whether the connection was found to be no WebSocket, for good.
-    pub(super) fn are_ignored(&self) -> bool {
-        self.stages.iter().all(|stage| matches!(stage, Stage::Ignored))
+    /// Whether the connection was found to be no WebSocket, for good; `from` is looked at first.
+    pub(super) fn are_ignored(&self, from: Sender) -> bool {
+        let is_ignored = |of: Sender| matches!(self.stages[of as usize], Stage::Ignored);
+        is_ignored(from) && is_ignored(from.other())
+    }
+
+    /// Whether what `from` sends is frames, and their place is known.
+    pub(super) fn is_in_frames(&self, from: Sender) -> bool {
+        matches!(self.stages[from as usize], Stage::Frames(_))
     }
 
     /// Takes the next bytes that `from` sent: one segment's, or the rest of one.

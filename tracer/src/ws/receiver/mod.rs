@@ -2,14 +2,15 @@
 //! control frames and broken rules come out.
 
 mod check;
+mod inflation;
 
 use std::cmp::min;
 
+use self::inflation::Inflation;
 use super::{
-    deflate::Window,
     extension::Side,
     frame::{Header, MAX_CONTROL_LEN, MAX_HEADER_LEN, Opcode},
-    inflaters::{Inflaters, Ticket},
+    inflaters::Inflaters,
     mask,
     message::{Builder, Message, Undecoded},
     rule::Rule,
@@ -104,9 +105,12 @@ struct Partial {
     is_cut: bool,
 }
 
+// Two cache lines.
+const _: () = assert!(size_of::<Receiver>() <= 128);
+
 const BETWEEN: State = State::Header { bytes: [0; MAX_HEADER_LEN], have: 0 };
 
-/// Receives what one side sends.
+/// Receives what one side sends. Every open connection has two: what few need is in boxes.
 pub struct Receiver {
     sender: Sender,
     state: State,
@@ -114,9 +118,8 @@ pub struct Receiver {
     offset: u64,
     message: Option<Builder>,
     control: Option<Box<Partial>>,
-    window: Option<Box<Window>>,
-    compression: Compression,
-    inflater: Option<Ticket>,
+    /// `None`: nothing is compressed.
+    inflation: Option<Box<Inflation>>,
     closed: bool,
     /// A continuation may go on with a message that began before anything was seen.
     may_be_inside_message: bool,
@@ -126,20 +129,13 @@ pub struct Receiver {
 impl Receiver {
     /// Receives from the first frame on, which begins at this offset in the stream.
     pub fn new(sender: Sender, compression: Compression, offset: u64) -> Self {
-        let window = match compression {
-            Compression::None => None,
-            Compression::Deflate(side) => Some(Box::new(Window::new(side))),
-            Compression::Unknown => Some(Box::new(Window::unknown())),
-        };
         Self {
             sender,
             state: BETWEEN,
             offset,
             message: None,
             control: None,
-            window,
-            compression,
-            inflater: None,
+            inflation: Inflation::new(compression),
             closed: false,
             may_be_inside_message: false,
             probation: 0,
@@ -158,20 +154,20 @@ impl Receiver {
 
     /// Whether RSV1 may be set.
     pub fn may_compress(&self) -> bool {
-        self.compression != Compression::None
+        self.inflation.is_some()
     }
 
     /// Forgets what compressed messages refer to.
     pub fn lose_window(&mut self) {
-        if let Some(window) = &mut self.window {
-            window.lose();
+        if let Some(inflation) = &mut self.inflation {
+            inflation.lose_window();
         }
     }
 
     /// Bytes of memory beyond the struct's own.
     pub fn memory(&self) -> usize {
         self.control.as_ref().map_or(0, |partial| partial.payload.capacity())
-            + self.window.as_ref().map_or(0, |window| window.memory())
+            + self.inflation.as_ref().map_or(0, |inflation| inflation.memory())
             + self.message.as_ref().map_or(0, Builder::memory)
     }
 
@@ -258,15 +254,8 @@ impl Receiver {
     }
 
     fn lose_context(&mut self, ctx: &mut Context<'_>) {
-        if let Some(window) = &mut self.window {
-            window.lose();
-        }
-        self.release_inflater(ctx);
-    }
-
-    fn release_inflater(&mut self, ctx: &mut Context<'_>) {
-        if let Some(ticket) = self.inflater.take() {
-            ctx.inflaters.give_back(&ticket);
+        if let Some(inflation) = &mut self.inflation {
+            inflation.lose(ctx.inflaters);
         }
     }
 
@@ -325,7 +314,9 @@ impl Receiver {
                 && header.opcode != Opcode::CONTINUATION;
             if let Some(mut superseded) = self.message.take() {
                 tell_cut(&mut superseded, true, ctx);
-                self.release_inflater(ctx);
+                if let Some(inflation) = &mut self.inflation {
+                    inflation.release(ctx.inflaters);
+                }
             }
             self.message = Some(self.begin_message(header.opcode, compressed, ctx));
         }
@@ -342,14 +333,11 @@ impl Receiver {
         ctx: &mut Context<'_>,
     ) -> Builder {
         let mut message = Builder::new(opcode, compressed);
-        if compressed && let Some(window) = &mut self.window {
-            // The one that inflated the last message has its window still.
-            let kept = self.inflater.take().filter(|kept| ctx.inflaters.resume(kept));
-            self.inflater = kept.or_else(|| start_inflater(window, ctx.inflaters));
-            if self.inflater.is_none() {
-                message.give_up(Undecoded::Limit);
-                window.lose();
-            }
+        if compressed
+            && let Some(inflation) = &mut self.inflation
+            && !inflation.begin(ctx.inflaters)
+        {
+            message.give_up(Undecoded::Limit);
         }
         message
     }
@@ -433,17 +421,17 @@ impl Receiver {
             check::report_invalid_text(&message, ctx);
             (ctx.out)(Item::Message(&message));
         }
-        if self.window.as_ref().is_some_and(|window| window.ends_with_message()) {
-            self.release_inflater(ctx);
-        } else if let Some(ticket) = &self.inflater {
-            ctx.inflaters.rest(ticket);
+        if let Some(inflation) = &mut self.inflation {
+            inflation.rest(ctx.inflaters);
         }
     }
 
     /// Inflates a piece of the message, the last one where `fin` is set.
     fn inflate(&mut self, compressed: &[u8], fin: bool, ctx: &mut Context<'_>) {
-        let (Some(message), Some(window)) = (&mut self.message, &mut self.window) else { return };
-        let Some(inflater) = self.inflater.as_ref().and_then(|ours| ctx.inflaters.get(ours)) else {
+        let (Some(message), Some(inflation)) = (&mut self.message, &mut self.inflation) else {
+            return;
+        };
+        let Some((inflater, window)) = inflation.machine(ctx.inflaters) else {
             message.give_up(Undecoded::Limit);
             return self.lose_context(ctx);
         };
@@ -456,7 +444,7 @@ impl Receiver {
         if result.is_ok() {
             return;
         }
-        if window.is_incomplete() {
+        if inflation.is_incomplete() {
             message.give_up(Undecoded::ContextLost);
         } else {
             message.give_up(Undecoded::Corrupt);
@@ -494,15 +482,6 @@ impl Receiver {
         }
         (ctx.out)(Item::Control(header.opcode, payload, header.len));
     }
-}
-
-/// Gets a machine and loads the window into it.
-fn start_inflater(window: &mut Window, inflaters: &mut Inflaters) -> Option<Ticket> {
-    let (ticket, inflater) = inflaters.take()?;
-    if inflater.start(window).is_err() {
-        window.lose();
-    }
-    Some(ticket)
 }
 
 /// Tells of a message that ends before its last frame does; `unfinished`: there may have been more
