@@ -140,8 +140,11 @@ impl Connection {
                 self.account_of(Sender::Server, sum);
             }
         }
-        let now = [Sender::Client, Sender::Server].map(|of| self.memory(of));
-        debug_assert!(self.held == now, "the other direction was left alone");
+        debug_assert_eq!(
+            self.held,
+            [Sender::Client, Sender::Server].map(|of| self.memory(of)),
+            "the other direction was left alone"
+        );
     }
 
     fn account_of(&mut self, of: Sender, sum: &mut usize) {
