@@ -19,6 +19,11 @@ const TOLERANCE: f64 = 5.0;
 const COPY_BY_VECTORS: &str = "glibc.cpu.x86_rep_movsb_threshold=0x40000000:\
     glibc.cpu.x86_rep_stosb_threshold=0x40000000";
 
+/// Caches as callgrind is told to simulate them, whatever the machine has: a core's own two levels,
+/// of 48 KiB and 2 MiB, as in current server processors. Other programs' use of them is left out.
+const CACHES: [&str; 4] =
+    ["--cache-sim=yes", "--I1=32768,8,64", "--D1=49152,12,64", "--LL=2097152,16,64"];
+
 /// The counts of one compiler: instructions for each message or packet, by stage.
 #[derive(Debug, PartialEq)]
 struct Counts {
@@ -39,15 +44,30 @@ pub(crate) fn command(update: bool) -> Result<()> {
         );
         return Ok(());
     }
-    setup::program("valgrind", "valgrind", "which counts instructions")?;
     let program = build()?;
-    let stages = shell::output(&mut Command::new(&program))?;
-    let stages = stages.lines().map(|stage| Ok((stage.to_owned(), count(&program, stage)?)));
+    let stages = names(&program)?.into_iter().map(|stage| {
+        let [instructions] = count(&program, &stage, &[])?;
+        Ok((stage, instructions as u64))
+    });
     let counts = Counts { compiler, stages: stages.collect::<Result<_>>()? };
     match known {
         Some(known) => compare(&known, &counts),
         None => counts.write(&path),
     }
+}
+
+/// Shows how many cache lines of data an item has to wait for.
+pub(crate) fn misses() -> Result<()> {
+    let program = build()?;
+    println!("{:26} {:>12} {:>8} {:>8}", "data misses per item", "instructions", "level 1", "2");
+    for stage in names(&program)? {
+        // Ir, Dr, Dw; then misses of level 1 (I1mr, D1mr, D1mw) and of both (ILmr, DLmr, DLmw).
+        let [instructions, _, _, _, read1, write1, _, read2, write2] =
+            count(&program, &stage, &CACHES)?;
+        let (level1, level2) = (read1 + write1, read2 + write2);
+        println!("{stage:26} {instructions:>12.0} {level1:>8.2} {level2:>8.2}");
+    }
+    Ok(())
 }
 
 /// The compiler and what it compiles for.
@@ -61,6 +81,7 @@ fn compiler() -> Result<String> {
 
 /// Builds the stages; cargo says where they are.
 fn build() -> Result<PathBuf> {
+    setup::program("valgrind", "valgrind", "which counts instructions")?;
     let mut cargo = shell::cargo();
     cargo.args("bench --package tracer --no-default-features --bench instructions".split(' '));
     cargo.args(["--no-run", "--message-format", "json-render-diagnostics"]);
@@ -73,26 +94,40 @@ fn build() -> Result<PathBuf> {
         .context("cargo did not say where the program `instructions` is")
 }
 
-/// Instructions that a stage takes for each of its items.
-fn count(program: &Path, stage: &str) -> Result<u64> {
+/// The stages' names.
+fn names(program: &Path) -> Result<Vec<String>> {
+    let said = shell::output(&mut Command::new(program))?;
+    Ok(said.lines().map(str::to_owned).collect())
+}
+
+/// What callgrind counts in a stage for each of its items, instructions first.
+fn count<const N: usize>(program: &Path, stage: &str, options: &[&str]) -> Result<[f64; N]> {
     let file = env::temp_dir().join(format!("tracer-instructions-{}", std::process::id()));
     let mut valgrind = Command::new("valgrind");
     valgrind.env("GLIBC_TUNABLES", COPY_BY_VECTORS);
     valgrind.args(["--tool=callgrind", "--toggle-collect=*instructions::measured*"]);
+    valgrind.args(options);
     valgrind.arg(format!("--callgrind-out-file={}", file.display())).arg(program).arg(stage);
     let items = shell::output(&mut valgrind)?;
     let said = fs::read_to_string(&file).context("callgrind has written nothing")?;
     fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
     let items: u64 = items.trim().parse().with_context(|| format!("{stage} counted {items:?}"))?;
-    match total(&said) {
-        Some(total) if total > 0 && items > 0 => Ok(total / items),
+    match totals(&said) {
+        Some(totals) if totals[0] > 0 && items > 0 => {
+            Ok(totals.map(|total| total as f64 / items as f64))
+        }
         _ => bail!("callgrind has counted nothing in {stage}"),
     }
 }
 
-/// The sum that callgrind's output ends with.
-fn total(said: &str) -> Option<u64> {
-    said.lines().find_map(|line| line.strip_prefix("totals: "))?.trim().parse().ok()
+/// The sums that callgrind's output ends with. It leaves out zeros at the end.
+fn totals<const N: usize>(said: &str) -> Option<[u64; N]> {
+    let sums = said.lines().find_map(|line| line.strip_prefix("totals: "))?;
+    let mut totals = [0; N];
+    for (n, sum) in sums.split_whitespace().enumerate() {
+        *totals.get_mut(n)? = sum.parse().ok()?;
+    }
+    Some(totals)
 }
 
 impl Counts {
@@ -165,9 +200,12 @@ mod tests {
     }
 
     #[test]
-    fn the_total_is_found() {
-        assert_eq!(total("fn=(1) x\n5 7\nsummary: 12\ntotals: 254394512\n"), Some(254_394_512));
-        assert_eq!(total("events: Ir\n"), None);
+    fn the_totals_are_found() {
+        let said = "fn=(1) x\n5 7\nsummary: 12\ntotals: 254394512\n";
+        assert_eq!(totals(said), Some([254_394_512]));
+        assert_eq!(totals("totals: 12 3\n"), Some([12, 3, 0]));
+        assert_eq!(totals::<1>("totals: 12 3\n"), None);
+        assert_eq!(totals::<1>("events: Ir\n"), None);
     }
 
     #[test]

@@ -132,6 +132,9 @@ enum Command {
         /// Write the counts down instead of comparing them
         #[arg(long)]
         update: bool,
+        /// Show instead how often data is not in the caches: what a stage's memory costs
+        #[arg(long, conflicts_with = "update")]
+        misses: bool,
     },
 
     /// Measure what observing a service costs it: the tracer, tcpdump, tshark, tcpflow
@@ -170,7 +173,8 @@ fn main() -> ExitCode {
         Command::Lint => lint::command(),
         Command::Fuzz { seconds, targets } => fuzz::command(seconds, &targets),
         Command::Compare => compare::command(),
-        Command::Instructions { update } => instructions::command(update),
+        Command::Instructions { misses: true, .. } => instructions::misses(),
+        Command::Instructions { update, .. } => instructions::command(update),
         Command::Bench(options) => bench::command(&options),
         Command::BenchPart(part) => bench::part(part),
         Command::TestRunner { no_live, command } => test::runner(no_live, &command),

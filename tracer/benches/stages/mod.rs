@@ -1,6 +1,7 @@
 //! The stages of decoding, each with traffic of its own: what `speed` times and `instructions`
 //! counts. Setting up is not measured, running is.
 
+mod crowd;
 pub(crate) mod traffic;
 
 use std::{hint::black_box, io};
@@ -40,7 +41,7 @@ pub(crate) struct Stage {
 type SetUp = fn() -> Stage;
 
 /// The stages by name, in the order of the data's way.
-pub(crate) const STAGES: [(&str, SetUp); 12] = [
+pub(crate) const STAGES: [(&str, SetUp); 14] = [
     ("read-and-dissect", dissect),
     ("assemble", || assemble(|_| {})),
     ("assemble-reordered", || assemble(|segments| segments.chunks_mut(2).for_each(<[_]>::reverse))),
@@ -51,6 +52,8 @@ pub(crate) const STAGES: [(&str, SetUp); 12] = [
     ("inflate-64KiB", || inflate(20, LARGE)),
     ("echo-100B-json", || pipeline(traffic::echo(64, 80, SMALL), 10_240, "--format json")),
     ("echo-100B-text", || pipeline(traffic::echo(64, 80, SMALL), 10_240, "--format text")),
+    ("message-of-64", || crowd::echo(64, 64)),
+    ("message-of-1000-in-10000", || crowd::echo(10_000, 1000)),
     ("stream-64KiB-json", || pipeline(traffic::stream(80, LARGE), 80, "--format json")),
     ("stream-64KiB-no-payload", || {
         pipeline(traffic::stream(80, LARGE), 80, "--format json --payload-limit 0")

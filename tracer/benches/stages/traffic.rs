@@ -70,6 +70,19 @@ pub(crate) fn compressed_frames(messages: usize, len: usize) -> Vec<u8> {
     (0..messages).flat_map(&mut message).collect()
 }
 
+/// The packets of a handshake.
+pub(crate) fn open(n: u16) -> Vec<Vec<u8>> {
+    let mut packets = connect(n).finish();
+    // FIN both ways, and an ACK.
+    packets.truncate(packets.len() - 3);
+    packets
+}
+
+/// A client's frame with a text of `len` bytes, and the same from the server.
+pub(crate) fn question_and_answer(len: usize) -> [Vec<u8>; 2] {
+    [KEY, None].map(|key| frame(TEXT, key, &chat(0, len)))
+}
+
 fn connect(n: u16) -> Forged {
     let address = |text: &str| text.parse::<SocketAddr>().expect("an address");
     let mut client = address("10.0.0.1:0");

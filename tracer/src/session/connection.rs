@@ -30,16 +30,31 @@ struct Direction {
     assembler: Assembler,
     /// Offset in the stream at which it ends.
     fin: Option<u64>,
-    /// The interface on which it was first seen, and when it last was. Bridges and veth pairs show
-    /// each segment several times.
-    owner: Option<(u32, Nanos)>,
-    /// Since when, and at which offset, a segment has been missing.
-    hole: Option<(Nanos, u64)>,
+    /// The interface on which it was first seen. Bridges and veth pairs show each segment several
+    /// times.
+    owner: Option<u32>,
+    /// When it last was.
+    owner_seen: Nanos,
+    /// Mostly there is none.
+    hole: Option<Box<Hole>>,
+}
+
+/// A segment is missing.
+struct Hole {
+    since: Nanos,
+    /// Its offset in the stream.
+    at: u64,
 }
 
 impl Direction {
     fn is_finished(&self) -> bool {
         self.fin.is_some_and(|fin| self.assembler.position() >= fin)
+    }
+
+    /// Takes note of the interface that shows it.
+    fn see_on(&mut self, segment: &Segment<'_>) {
+        self.owner = Some(segment.interface);
+        self.owner_seen = segment.time;
     }
 }
 
@@ -51,40 +66,52 @@ pub(super) struct Ending {
 }
 
 /// A followed connection.
+///
+/// Of many connections none is in the caches when its next message comes. So the fields lie in the
+/// order in which a segment needs them, behind the key in the table; those of one direction are
+/// together, on two cache lines; and in the middle of a talk a segment leaves the other's alone.
+#[repr(C)]
 pub(super) struct Connection {
-    numbering: Numbering,
-    /// By sender: the client's is first.
-    directions: [Direction; 2],
-    streams: Streams,
-    first_fin: Option<Sender>,
-    /// When the SYN was sent, until it is answered.
-    unanswered_since: Option<Nanos>,
+    pub(super) last_seen: Nanos,
+    /// [`Connection::memory`] of each direction as it was last added up.
+    held: [usize; 2],
     /// What more of the last segment's direction is good for.
     interest: Interest,
-    /// [`Connection::memory`] as it was last added up.
-    held: usize,
+    /// The direction that alone has changed since `held` was added up; `None`: both may have.
+    changed: Option<Sender>,
+    first_fin: Option<Sender>,
+    /// The SYN was seen, and not answered yet.
+    is_unanswered: bool,
+    /// A direction has a hole.
+    has_hole: bool,
     /// The tracker will look whether holes were filled.
     pub(super) is_queued: bool,
-    pub(super) last_seen: Nanos,
+    streams: Streams,
+    /// By sender: the client's is first.
+    directions: [Direction; 2],
 }
+
+const _: () = assert!(size_of::<Direction>() <= 128, "two cache lines");
+const _: () = assert!(size_of::<Connection>() <= 728, "with its key in the table, twelve");
 
 impl Connection {
     pub(super) fn new(numbering: Numbering, joined: Joined, now: Nanos) -> Self {
         Self {
-            numbering,
-            directions: Default::default(),
-            streams: Streams::new(Meta::new(numbering.conn, now), joined),
-            first_fin: None,
-            unanswered_since: None,
-            interest: Interest::Payload,
-            held: 0,
-            is_queued: false,
             last_seen: now,
+            held: [0; 2],
+            interest: Interest::Payload,
+            changed: None,
+            first_fin: None,
+            is_unanswered: false,
+            has_hole: false,
+            is_queued: false,
+            streams: Streams::new(Meta::new(numbering, now), joined),
+            directions: Default::default(),
         }
     }
 
     pub(super) fn numbering(&self) -> Numbering {
-        self.numbering
+        self.streams.meta.numbering
     }
 
     pub(super) fn traffic(&self) -> Traffic {
@@ -106,25 +133,42 @@ impl Connection {
 
     /// Brings the sum of what all connections hold up to date.
     pub(super) fn account(&mut self, sum: &mut usize) {
-        let held = self.memory();
-        *sum = *sum + held - self.held;
-        self.held = held;
+        match self.changed.take() {
+            Some(of) => self.account_of(of, sum),
+            None => {
+                self.account_of(Sender::Client, sum);
+                self.account_of(Sender::Server, sum);
+            }
+        }
+        debug_assert_eq!(
+            self.held,
+            [Sender::Client, Sender::Server].map(|of| self.memory(of)),
+            "the other direction was left alone"
+        );
+    }
+
+    fn account_of(&mut self, of: Sender, sum: &mut usize) {
+        let held = self.memory(of);
+        *sum = *sum + held - self.held[of as usize];
+        self.held[of as usize] = held;
     }
 
     /// What it has added to that sum.
     pub(super) fn held(&self) -> usize {
-        self.held
+        self.held.iter().sum()
     }
 
-    /// Bytes that it holds beyond its own size.
-    fn memory(&self) -> usize {
-        let waiting = |direction: &Direction| direction.assembler.memory();
-        self.directions.iter().map(waiting).sum::<usize>() + self.streams.memory()
+    /// Bytes that a direction holds beyond the connection's own size.
+    fn memory(&self, of: Sender) -> usize {
+        self.directions[of as usize].assembler.memory() + self.streams.memory(of)
     }
 
     /// Since when a segment has been missing that later ones wait for.
     pub(super) fn hole_since(&self) -> Option<Nanos> {
-        self.directions.iter().filter_map(|direction| direction.hole).map(|(since, _)| since).min()
+        if !self.has_hole {
+            return None;
+        }
+        self.directions.iter().filter_map(|direction| Some(direction.hole.as_ref()?.since)).min()
     }
 
     /// Forgets what compressed messages refer to, for want of memory.
@@ -134,15 +178,15 @@ impl Connection {
 
     /// Whether a SYN is for a new connection between the same endpoints, not sent again.
     pub(super) fn is_replaced_by(&self, end: End, syn: &Segment<'_>) -> bool {
-        self.numbering.is_contradicted_by(end, syn)
+        self.streams.meta.numbering.is_contradicted_by(end, syn)
     }
 
     /// Learns from the SYN, before its connection sees it or in its place.
     pub(super) fn learn_syn(&mut self, end: End, syn: &Segment<'_>) {
-        let from = self.numbering.sender(end);
-        self.directions[from as usize].owner = Some((syn.interface, syn.time));
+        let from = self.streams.meta.numbering.sender(end);
+        self.directions[from as usize].see_on(syn);
         self.anchor(from, syn);
-        self.unanswered_since = Some(syn.time);
+        self.is_unanswered = true;
     }
 
     /// Takes a segment that `end` sent. `None` while the connection goes on.
@@ -152,8 +196,8 @@ impl Connection {
         segment: &Segment<'_>,
         env: &mut Env<'_>,
     ) -> Option<Ending> {
-        let from = self.numbering.sender(end);
-        let is_ignored = self.streams.are_ignored();
+        let from = self.streams.meta.numbering.sender(end);
+        let is_ignored = self.streams.are_ignored(from);
         self.interest = if is_ignored { Interest::Nothing } else { Interest::Payload };
         if self.is_seen_elsewhere(from, segment) {
             return None;
@@ -161,7 +205,7 @@ impl Connection {
         self.last_seen = segment.time;
         self.anchor(from, segment);
         if env.tell.options.segments && segment.offset == 0 {
-            self.numbering.show(end, segment, env.tell.sink);
+            self.streams.meta.numbering.show(end, segment, env.tell.sink);
         }
         if from == Sender::Server {
             self.opened(segment, env);
@@ -169,6 +213,8 @@ impl Connection {
         if is_ignored {
             return self.pass_over(from, segment);
         }
+        let is_talk = self.streams.is_in_frames(from) && !self.has_hole;
+        self.changed = is_talk.then_some(from);
         if segment.has(RST) {
             return self.reset(from, segment, env);
         }
@@ -180,13 +226,15 @@ impl Connection {
         self.interest = match () {
             () if self.streams.take_lost_place(from) => Interest::Everything,
             () if is_followed => Interest::Headers,
-            () if self.streams.are_ignored() => Interest::Nothing,
+            () if self.streams.are_ignored(from) => Interest::Nothing,
             () => Interest::Payload,
         };
         if segment.has(FIN) {
             self.finished(from, segment);
         }
-        self.after_change(env);
+        if self.has_hole || self.first_fin.is_some() || self.is_waiting(from) {
+            self.look_at_holes(env);
+        }
         self.ending()
     }
 
@@ -216,7 +264,7 @@ impl Connection {
         let assembler = &self.directions[from as usize].assembler;
         let end = segment.payload_seq().wrapping_add(segment.payload.len() as u32);
         let Some(began) = self.streams.frame_began(from) else { return false };
-        let since = assembler.position().wrapping_sub(began) as u32;
+        let since = (assembler.position() as u32).wrapping_sub(began);
         assembler.next_seq() == Some(end) && !assembler.has_hole() && end.wrapping_sub(seq) == since
     }
 
@@ -230,24 +278,18 @@ impl Connection {
 
     /// Whether the direction is another interface's.
     fn is_seen_elsewhere(&mut self, from: Sender, segment: &Segment<'_>) -> bool {
-        let owner = &mut self.directions[from as usize].owner;
-        match owner {
-            Some((interface, last_seen))
-                if *interface != segment.interface
-                    && segment.time.saturating_sub(*last_seen) < OWNER_SILENCE =>
-            {
-                true
-            }
-            _ => {
-                *owner = Some((segment.interface, segment.time));
-                false
-            }
+        let direction = &mut self.directions[from as usize];
+        let is_elsewhere = direction.owner.is_some_and(|owner| owner != segment.interface)
+            && segment.time.saturating_sub(direction.owner_seen) < OWNER_SILENCE;
+        if !is_elsewhere {
+            direction.see_on(segment);
         }
+        is_elsewhere
     }
 
     /// Learns where the sequence numbers begin.
     fn anchor(&mut self, from: Sender, segment: &Segment<'_>) {
-        self.numbering.learn(from, segment);
+        self.streams.meta.numbering.learn(from, segment);
         if segment.has(SYN) {
             self.directions[from as usize].assembler.anchor(segment.seq.wrapping_add(1));
         }
@@ -255,10 +297,8 @@ impl Connection {
 
     /// Tells of the three-way handshake when its second segment is seen.
     fn opened(&mut self, segment: &Segment<'_>, env: &mut Env<'_>) {
-        if let Some(syn) = self.unanswered_since.take()
-            && segment.has(SYN)
-        {
-            let rtt_us = segment.time.saturating_sub(syn) / 1000;
+        if std::mem::take(&mut self.is_unanswered) && segment.has(SYN) {
+            let rtt_us = segment.time.saturating_sub(self.started()) / 1000;
             self.streams.meta.emit(None, Body::TcpOpen { rtt_us }, &mut env.tell);
         }
     }
@@ -278,9 +318,14 @@ impl Connection {
 
     /// `of` has sent, and the other side has got, everything before `ack`.
     fn acknowledged(&mut self, of: Sender, ack: u32, env: &mut Env<'_>) {
-        if self.directions[of as usize].assembler.has_hole() {
+        if self.has_hole && self.is_waiting(of) {
             self.assemble(of, env, |assembler, out| assembler.acknowledged(ack, out));
         }
+    }
+
+    /// Whether segments of a direction wait for a missing one.
+    fn is_waiting(&self, of: Sender) -> bool {
+        self.directions[of as usize].assembler.has_hole()
     }
 
     fn payload(&mut self, from: Sender, segment: &Segment<'_>, env: &mut Env<'_>) {
@@ -328,8 +373,9 @@ impl Connection {
 
     /// How it ended, once everything before both ends was seen.
     fn ending(&self) -> Option<Ending> {
+        let by = Some(self.first_fin?);
         let over = self.directions.iter().all(Direction::is_finished);
-        over.then_some(Ending { how: How::Fin, by: self.first_fin })
+        over.then_some(Ending { how: How::Fin, by })
     }
 
     /// Runs the assembler of one direction, what it gives out going to the streams.
@@ -356,29 +402,27 @@ impl Connection {
                 Some(fin) if has_ended => {
                     self.assemble(from, env, |assembler, out| assembler.give_up_until(fin, out));
                 }
-                _ if direction.assembler.has_hole() => {
-                    self.assemble(from, env, Assembler::give_up);
-                }
-                _ => {}
+                _ => self.assemble(from, env, Assembler::give_up),
             }
         }
-        self.after_change(env);
+        self.look_at_holes(env);
         self.ending()
     }
 
     /// Looks at the holes. The wait for one begins anew when an earlier one was filled.
-    fn after_change(&mut self, env: &Env<'_>) {
+    fn look_at_holes(&mut self, env: &Env<'_>) {
         let has_ended = self.has_ended();
         for direction in &mut self.directions {
-            let position = direction.assembler.position();
+            let at = direction.assembler.position();
             // A direction that ended before what precedes its end came has a hole as well.
             let ends_early = has_ended && !direction.is_finished();
-            direction.hole = match direction.hole {
-                _ if !direction.assembler.has_hole() && !ends_early => None,
-                Some((since, at)) if at == position => Some((since, at)),
-                _ => Some((env.tell.time, position)),
-            };
+            if !direction.assembler.has_hole() && !ends_early {
+                direction.hole = None;
+            } else if direction.hole.as_ref().is_none_or(|hole| hole.at != at) {
+                direction.hole = Some(Box::new(Hole { since: env.tell.time, at }));
+            }
         }
+        self.has_hole = self.directions.iter().any(|direction| direction.hole.is_some());
     }
 
     /// Whether both sides have said that they end.

@@ -33,7 +33,15 @@ impl Exchange {
     /// The request that a response with this status answers. Interim responses answer nothing for
     /// good, except 101, which ends the talk in HTTP.
     pub(super) fn answered(&mut self, status: u16) -> Option<Pending> {
-        if matches!(status, 100 | 102..=199) { None } else { self.pending.pop_front() }
+        if matches!(status, 100 | 102..=199) {
+            return None;
+        }
+        let answered = self.pending.pop_front();
+        if self.pending.is_empty() {
+            // Mostly this was the upgrade, and none comes any more.
+            self.pending = VecDeque::new();
+        }
+        answered
     }
 
     /// Bytes held for requests without response.

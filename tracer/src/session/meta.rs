@@ -1,6 +1,6 @@
 //! What is known of a connection as a whole, and the events about it.
 
-use super::options::Options;
+use super::{numbering::Numbering, options::Options};
 use crate::{
     event::{
         Body, Conn, Control, Event, GapCause, Joined, LooksLike, Sink, Traffic, WsFrame, WsMessage,
@@ -59,36 +59,39 @@ struct Ping {
 
 /// The connection as events tell of it.
 pub(super) struct Meta {
-    pub(super) conn: Conn,
+    pub(super) numbering: Numbering,
     pub(super) started: Nanos,
     pub(super) traffic: Traffic,
     /// Frames have begun.
     pub(super) is_open: bool,
     /// `not_websocket` was said.
     is_named: bool,
+    /// The capture left out bytes that somebody wanted; by sender.
+    pub(super) lost_places: [bool; 2],
     /// The first close frame's code, which may not have been captured.
     ws_close: Option<Option<u16>>,
     violations: u32,
-    /// The latest ping of client and server.
-    pings: [Ping; 2],
+    /// The latest ping of client and server. Most connections have none.
+    pings: Option<Box<[Ping; 2]>>,
 }
 
 impl Meta {
-    pub(super) fn new(conn: Conn, started: Nanos) -> Self {
+    pub(super) fn new(numbering: Numbering, started: Nanos) -> Self {
         Self {
-            conn,
+            numbering,
             started,
             traffic: Traffic::default(),
             is_open: false,
             is_named: false,
+            lost_places: [false; 2],
             ws_close: None,
             violations: 0,
-            pings: Default::default(),
+            pings: None,
         }
     }
 
     pub(super) fn emit(&self, from: Option<Sender>, body: Body<'_>, tell: &mut Tell<'_>) {
-        emit(self.conn, from, body, tell.time, tell.sink);
+        emit(self.numbering.conn, from, body, tell.time, tell.sink);
     }
 
     /// The code that stands for how the WebSocket connection was closed.
@@ -224,7 +227,8 @@ impl Meta {
         tell: &mut Tell<'_>,
     ) {
         let body = if opcode == Opcode::PING {
-            let Ping { sent, payload } = &mut self.pings[from as usize];
+            let pings = self.pings.get_or_insert_default();
+            let Ping { sent, payload } = &mut pings[from as usize];
             *sent = Some(tell.time);
             payload.clear();
             payload.extend_from_slice(control.data);
@@ -238,7 +242,7 @@ impl Meta {
 
     /// Microseconds since the ping of `pinger` that carried `payload`, if that is its latest.
     fn answered(&mut self, pinger: Sender, payload: &[u8], now: Nanos) -> Option<u64> {
-        let ping = &mut self.pings[pinger as usize];
+        let ping = &mut self.pings.as_mut()?[pinger as usize];
         let sent = ping.sent.take_if(|_| ping.payload == payload)?;
         Some(now.saturating_sub(sent) / 1000)
     }

@@ -10,6 +10,7 @@ mod numbering;
 mod options;
 mod room;
 mod streams;
+mod table;
 mod tls;
 mod tracker;
 

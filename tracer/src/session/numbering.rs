@@ -16,38 +16,52 @@ use crate::{
 #[derive(Clone, Copy)]
 pub(super) struct Numbering {
     pub(super) conn: Conn,
-    client: End,
-    /// Initial sequence numbers, by sender.
-    bases: [Option<u32>; 2],
+    /// Initial sequence numbers, by sender; 0 where they are not known.
+    bases: [u32; 2],
+    knows: [bool; 2],
+    /// Which end of the flow the client is.
+    client: u8,
 }
+
+// A cache line: every segment needs it.
+const _: () = assert!(size_of::<Numbering>() <= 64);
 
 impl Numbering {
     pub(super) fn new(conn: Conn, key: &FlowKey) -> Self {
-        Self { conn, client: usize::from(key.ends[1] == conn.client), bases: [None; 2] }
+        let client = u8::from(key.ends[1] == conn.client);
+        Self { conn, bases: [0; 2], knows: [false; 2], client }
     }
 
     pub(super) fn sender(&self, end: End) -> Sender {
-        if end == self.client { Sender::Client } else { Sender::Server }
+        if end == usize::from(self.client) { Sender::Client } else { Sender::Server }
     }
 
     /// Learns where the sequence numbers of both directions begin.
     pub(super) fn learn(&mut self, from: Sender, segment: &Segment<'_>) {
         let initial = if segment.has(SYN) { segment.seq } else { segment.seq.wrapping_sub(1) };
-        self.bases[from as usize].get_or_insert(initial);
+        self.learn_base(from, initial);
         if segment.has(ACK) {
-            self.bases[from.other() as usize].get_or_insert(segment.ack.wrapping_sub(1));
+            self.learn_base(from.other(), segment.ack.wrapping_sub(1));
+        }
+    }
+
+    fn learn_base(&mut self, from: Sender, initial: u32) {
+        if !self.knows[from as usize] {
+            self.knows[from as usize] = true;
+            self.bases[from as usize] = initial;
         }
     }
 
     /// Whether a SYN has another initial sequence number than the one known.
     pub(super) fn is_contradicted_by(&self, end: End, syn: &Segment<'_>) -> bool {
-        self.bases[self.sender(end) as usize].is_some_and(|base| base != syn.seq)
+        let from = self.sender(end) as usize;
+        self.knows[from] && self.bases[from] != syn.seq
     }
 
     /// Shows a segment, numbers as tcpdump has them.
     pub(super) fn show(&self, end: End, segment: &Segment<'_>, sink: &mut dyn Sink) {
         let from = self.sender(end);
-        let base = |of: Sender| self.bases[of as usize].unwrap_or_default();
+        let base = |of: Sender| self.bases[of as usize];
         let info = SegmentInfo {
             flags: segment.flags,
             seq: segment.seq.wrapping_sub(base(from)),

@@ -13,8 +13,6 @@ use std::{
     },
 };
 
-use foldhash::fast::RandomState;
-use lru::LruCache;
 use tracer_common::packet::flags::{ACK, RST, SYN};
 
 use super::{
@@ -24,6 +22,7 @@ use super::{
     numbering::Numbering,
     options::Options,
     room::Room,
+    table::Table,
 };
 use crate::{
     event::{Body, Conn, How, Joined, Sink, Stats, TcpClose, Traffic},
@@ -41,8 +40,6 @@ const RESET_WAIT: Nanos = 3 * SECOND;
 const MAX_CLOSED: usize = 16_384;
 /// Connections kept for the summary.
 const MAX_SUMMARIES: usize = 20;
-
-type Table<V> = LruCache<FlowKey, V, RandomState>;
 
 /// A SYN that was not answered yet.
 struct HalfOpen {
@@ -116,7 +113,7 @@ pub fn busiest(mut summaries: Vec<ConnectionSummary>) -> Vec<ConnectionSummary> 
 pub struct Tracker {
     options: Options,
     half_open: Table<HalfOpen>,
-    connections: Table<Box<Connection>>,
+    connections: Table<Connection>,
     closed: Table<Closed>,
     counts: Counts,
     tools: Tools,
@@ -163,9 +160,9 @@ impl Tracker {
             Tools { inflaters: Inflaters::new(options.limits.inflaters), scratch: Vec::new() };
         Self {
             options,
-            half_open: LruCache::unbounded_with_hasher(RandomState::default()),
-            connections: LruCache::unbounded_with_hasher(RandomState::default()),
-            closed: LruCache::unbounded_with_hasher(RandomState::default()),
+            half_open: Table::new(),
+            connections: Table::new(),
+            closed: Table::new(),
             counts: Counts::default(),
             tools,
             holes: VecDeque::new(),
@@ -241,7 +238,7 @@ impl Tracker {
         }
         let resent = self
             .half_open
-            .get(&key)
+            .get_mut(&key)
             .is_some_and(|half_open| half_open.seq == segment.seq && half_open.client == end);
         if resent {
             return;
@@ -373,7 +370,7 @@ impl Tracker {
             self.close(&oldest, Ending { how: How::Evicted, by: None }, now, sink);
         }
         let connection = Connection::new(numbering, joined, now);
-        self.connections.push(key, Box::new(connection));
+        self.connections.push(key, connection);
     }
 
     /// Gives a segment to its connection, which there is.
@@ -419,12 +416,16 @@ impl Tracker {
     fn shed(&mut self, now: Nanos, sink: &mut dyn Sink) {
         let enough = self.memory.size() / 4 * 3;
         // First what costs least: the deflate windows of those not seen for longest.
-        for (_, connection) in self.connections.iter_mut().rev() {
+        let mut next = self.connections.oldest();
+        while let Some(place) = next {
             if self.held <= enough {
                 return;
             }
-            connection.lose_windows();
-            connection.account(&mut self.held);
+            if let Some(connection) = self.connections.at_mut(place) {
+                connection.lose_windows();
+                connection.account(&mut self.held);
+            }
+            next = self.connections.newer(place);
         }
         let mut holders: Vec<_> = self
             .connections

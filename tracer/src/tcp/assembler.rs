@@ -86,6 +86,14 @@ impl Span<'_> {
     }
 }
 
+/// The chunks that wait, by their offset.
+#[derive(Debug, Default)]
+struct Waiting {
+    chunks: BTreeMap<u64, Chunk>,
+    /// Of payload, in all of them.
+    bytes: usize,
+}
+
 /// Reassembles one direction.
 #[derive(Debug, Default)]
 pub struct Assembler {
@@ -93,8 +101,8 @@ pub struct Assembler {
     next_seq: Option<u32>,
     /// Bytes delivered or given up so far.
     next: u64,
-    waiting: BTreeMap<u64, Chunk>,
-    waiting_bytes: usize,
+    /// Most connections never have a hole. `None`: this one had none.
+    waiting: Option<Box<Waiting>>,
     recent: Recent,
     strays: u8,
 }
@@ -118,17 +126,23 @@ impl Assembler {
 
     /// Payload bytes that wait for earlier ones.
     pub fn waiting_bytes(&self) -> usize {
-        self.waiting_bytes
+        self.waiting.as_ref().map_or(0, |waiting| waiting.bytes)
     }
 
     /// Bytes of memory that waiting takes.
     pub fn memory(&self) -> usize {
-        self.waiting_bytes + self.waiting.len() * CHUNK_OVERHEAD
+        let memory = |waiting: &Waiting| waiting.bytes + waiting.chunks.len() * CHUNK_OVERHEAD;
+        self.waiting.as_deref().map_or(0, memory)
     }
 
     /// Whether later segments wait for a missing one.
     pub fn has_hole(&self) -> bool {
-        !self.waiting.is_empty()
+        self.waiting.as_ref().is_some_and(|waiting| !waiting.chunks.is_empty())
+    }
+
+    /// Where the first waiting chunk begins.
+    fn first_waiting(&self) -> Option<u64> {
+        self.waiting.as_ref()?.chunks.first_key_value().map(|(&start, _)| start)
     }
 
     /// Offset in the stream of the byte with this sequence number; negative before the beginning.
@@ -183,7 +197,7 @@ impl Assembler {
         {
             outcome.conflict = self.recent.contradicts(offset, old.data);
         }
-        if start == self.next && self.waiting.is_empty() {
+        if start == self.next && !self.has_hole() {
             self.deliver(new, out);
         } else {
             self.insert(start, new, &mut outcome);
@@ -250,7 +264,8 @@ impl Assembler {
 
     /// Compares `repeated`, which begins at `start`, with the kept chunk that covers it.
     fn compare(&self, kept_start: u64, start: u64, repeated: &[u8], outcome: &mut Outcome) {
-        let kept = &self.waiting[&kept_start].data;
+        let kept = self.waiting.as_ref().and_then(|waiting| waiting.chunks.get(&kept_start));
+        let kept = kept.map_or(&[][..], |chunk| &chunk.data);
         let skipped = usize::try_from(start - kept_start).unwrap_or(usize::MAX);
         let kept = kept.get(skipped..).unwrap_or_default();
         let shared = kept.len().min(repeated.len());
@@ -260,8 +275,9 @@ impl Assembler {
 
     /// The first waiting chunk that shares bytes with `start..end`.
     fn first_overlap(&self, start: u64, end: u64) -> Option<(u64, u64)> {
-        let before = self.waiting.range(..=start).next_back();
-        let after = self.waiting.range(start..end).next();
+        let chunks = &self.waiting.as_ref()?.chunks;
+        let before = chunks.range(..=start).next_back();
+        let after = chunks.range(start..end).next();
         before
             .into_iter()
             .chain(after)
@@ -271,20 +287,21 @@ impl Assembler {
 
     fn keep(&mut self, start: u64, span: Span<'_>) {
         if span.len() > 0 {
-            self.waiting_bytes += span.data.len();
+            let waiting = self.waiting.get_or_insert_default();
+            waiting.bytes += span.data.len();
             let data = Bytes::copy_from_slice(span.data);
-            self.waiting.insert(start, Chunk { data, absent: span.absent, why: span.why });
+            waiting.chunks.insert(start, Chunk { data, absent: span.absent, why: span.why });
         }
     }
 
     /// Gives out the waiting chunks whose turn it is.
     fn deliver_waiting(&mut self, out: &mut dyn FnMut(Piece<'_>)) {
-        while let Some(entry) = self.waiting.first_entry() {
-            if *entry.key() > self.next {
-                break;
-            }
+        while let Some(waiting) = &mut self.waiting
+            && let Some(entry) = waiting.chunks.first_entry()
+            && *entry.key() <= self.next
+        {
             let (start, chunk) = entry.remove_entry();
-            self.waiting_bytes -= chunk.data.len();
+            waiting.bytes -= chunk.data.len();
             debug_assert!(start == self.next, "chunks never hold bytes that were delivered");
             let Chunk { data, absent, why } = &chunk;
             self.deliver(Span { data, absent: *absent, why: *why }, out);
@@ -293,7 +310,7 @@ impl Assembler {
 
     /// Gives up the first hole: a gap, then what waited behind it. Nothing happens without a hole.
     pub fn skip_hole(&mut self, out: &mut dyn FnMut(Piece<'_>)) {
-        if let Some((&start, _)) = self.waiting.first_key_value() {
+        if let Some(start) = self.first_waiting() {
             self.skip(start - self.next, Cause::Lost, out);
             self.deliver_waiting(out);
         }
@@ -317,7 +334,7 @@ impl Assembler {
     pub fn acknowledged(&mut self, ack: u32, out: &mut dyn FnMut(Piece<'_>)) {
         let acked = self.offset_of(ack).max(0).unsigned_abs();
         while acked > self.next
-            && let Some((&start, _)) = self.waiting.first_key_value()
+            && let Some(start) = self.first_waiting()
         {
             self.skip(start.min(acked) - self.next, Cause::Lost, out);
             self.deliver_waiting(out);

@@ -12,11 +12,16 @@ use foldhash::fast::FixedState;
 const SEGMENTS: usize = 4;
 /// Longer segments were put together by offloading and are not sent again as they are.
 const MAX_LEN: usize = 2048;
+/// Bits that tell how long a segment was.
+const LEN_BITS: u32 = 12;
+const _: () = assert!(MAX_LEN < 1 << LEN_BITS);
 
-/// The latest segments of one direction.
+/// The latest segments of one direction, each in twelve bytes: every connection has two of these.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
-    segments: [Option<(u64, u32, u64)>; SEGMENTS],
+    /// As [`place`] has them; 0: none.
+    places: [u64; SEGMENTS],
+    hashes: [u32; SEGMENTS],
     next: u8,
 }
 
@@ -24,21 +29,34 @@ impl Recent {
     /// Remembers a segment that was delivered.
     pub(super) fn remember(&mut self, offset: u64, data: &[u8]) {
         if data.len() <= MAX_LEN {
-            self.segments[usize::from(self.next)] = Some((offset, data.len() as u32, hash(data)));
+            let next = usize::from(self.next);
+            self.places[next] = place(offset, data.len());
+            self.hashes[next] = hash(data);
             self.next = (self.next + 1) % SEGMENTS as u8;
         }
     }
 
     /// Whether `data` was at this place with other bytes.
     pub(super) fn contradicts(&self, offset: u64, data: &[u8]) -> bool {
-        self.segments.iter().flatten().any(|&(known, len, known_hash)| {
-            (known, len as usize) == (offset, data.len()) && known_hash != hash(data)
-        })
+        let here = place(offset, data.len());
+        data.len() <= MAX_LEN
+            && self
+                .places
+                .iter()
+                .zip(self.hashes)
+                .any(|(&known, known_hash)| known == here && known_hash != hash(data))
     }
 }
 
-fn hash(data: &[u8]) -> u64 {
+/// Where a segment was, and how long: not 0, as segments without payload are not remembered. Streams
+/// longer than four pebibytes begin anew.
+fn place(offset: u64, len: usize) -> u64 {
+    offset << LEN_BITS | len as u64
+}
+
+/// Half of it: one contradiction in four billion goes unnoticed.
+fn hash(data: &[u8]) -> u32 {
     let mut hasher = FixedState::default().build_hasher();
     hasher.write(data);
-    hasher.finish()
+    hasher.finish() as u32
 }

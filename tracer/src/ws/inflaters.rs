@@ -4,12 +4,16 @@
 //! each time, until another one wants it. Those between messages are taken first, and then those
 //! not used for longest: so nobody can hold the stock by leaving messages unfinished.
 
+use std::num::NonZero;
+
 use foldhash::fast::RandomState;
 use lru::LruCache;
 
 use super::deflate::Inflater;
 
-type Lent = LruCache<u64, Inflater, RandomState>;
+/// Numbers of machines as they are lent, so that none stands for two loans.
+type Number = NonZero<u64>;
+type Lent = LruCache<Number, Inflater, RandomState>;
 
 /// The stock; each machine takes [`Inflater::MEMORY`].
 pub struct Inflaters {
@@ -19,19 +23,19 @@ pub struct Inflaters {
     /// Between messages.
     resting: Lent,
     idle: Vec<Inflater>,
-    next: u64,
+    next: Number,
 }
 
 /// Stands for a machine that may change hands at any time. Lost with its connection, it leaves a
 /// machine that nobody uses, and that goes to the next who asks.
 #[derive(Debug)]
-pub struct Ticket(u64);
+pub struct Ticket(Number);
 
 impl Inflaters {
     /// At most `limit` machines.
     pub fn new(limit: usize) -> Self {
         let none = || LruCache::unbounded_with_hasher(RandomState::default());
-        Self { limit, working: none(), resting: none(), idle: Vec::new(), next: 0 }
+        Self { limit, working: none(), resting: none(), idle: Vec::new(), next: Number::MIN }
     }
 
     /// Lends a machine for a message; `None` where there is none at all.
@@ -42,7 +46,7 @@ impl Inflaters {
             None if !is_full => Inflater::default(),
             None => self.resting.pop_lru().or_else(|| self.working.pop_lru())?.1,
         };
-        self.next += 1;
+        self.next = self.next.saturating_add(1);
         Some((Ticket(self.next), self.working.get_or_insert_mut(self.next, || inflater)))
     }
 

@@ -28,7 +28,7 @@ impl Streams {
             (Some(deflate), Sender::Client) => Compression::Deflate(deflate.client),
             (Some(deflate), Sender::Server) => Compression::Deflate(deflate.server),
         };
-        let receiver = |from, offset| Box::new(Receiver::new(from, compression(from), offset));
+        let receiver = |from, offset| Receiver::new(from, compression(from), offset);
         self.stages[Sender::Server as usize] = Stage::Frames(receiver(Sender::Server, frames_at));
         let offset = self.offsets[Sender::Client as usize];
         let client = &mut self.stages[Sender::Client as usize];
@@ -41,7 +41,7 @@ impl Streams {
             }
             // Some of its first frames, or the request, were not captured.
             Stage::Search(_, receiver_slot) => {
-                *receiver_slot = Some(receiver(Sender::Client, offset));
+                *receiver_slot = Some(Box::new(receiver(Sender::Client, offset)));
             }
             // Frames that were found by searching, before the response was seen.
             Stage::Frames(_) => {}
@@ -64,7 +64,7 @@ impl Streams {
     pub(super) fn lose_framing(&mut self, from: Sender) {
         let stage = std::mem::replace(&mut self.stages[from as usize], Stage::Ignored);
         let Stage::Frames(receiver) = stage else { return };
-        self.stages[from as usize] = self.new_search(from, Some(receiver));
+        self.stages[from as usize] = self.new_search(from, Some(Box::new(receiver)));
     }
 
     pub(super) fn new_search(&self, from: Sender, receiver: Option<Box<Receiver>>) -> Stage {
@@ -124,8 +124,10 @@ impl Streams {
             Stage::Search(_, receiver) => receiver.take(),
             _ => None,
         };
-        let mut receiver =
-            found.unwrap_or_else(|| Box::new(Receiver::new(from, Compression::Unknown, offset)));
+        let mut receiver = match found {
+            Some(found) => *found,
+            None => Receiver::new(from, Compression::Unknown, offset),
+        };
         receiver.resume(offset);
         if !self.meta.is_open {
             self.meta.open_midstream(&mut env.tell);
@@ -157,7 +159,7 @@ impl Streams {
         if let Stage::Upgrading(queue) = stage {
             let queue = std::mem::take(queue);
             let receiver = Receiver::new(other, Compression::Unknown, offset - queue.len() as u64);
-            *stage = Stage::Frames(Box::new(receiver));
+            *stage = Stage::Frames(receiver);
             self.data_again(other, &queue, env);
         }
     }

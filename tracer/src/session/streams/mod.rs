@@ -42,8 +42,8 @@ enum Stage {
     Upgrading(Vec<u8>),
     /// In a TLS ClientHello.
     Tls(Vec<u8>),
-    /// Frames.
-    Frames(Box<Receiver>),
+    /// Frames. What most connections are at nearly always, so it lies in the connection itself.
+    Frames(Receiver),
     /// Frames, but where the next one begins is not known.
     Search(Box<Search>, Option<Box<Receiver>>),
     /// Something else: left alone.
@@ -65,15 +65,14 @@ impl Stage {
 }
 
 /// Both directions of a connection.
+#[repr(C)]
 pub(super) struct Streams {
-    /// By sender: the client's is first.
-    stages: [Stage; 2],
+    pub(super) meta: Meta,
     /// Stream offsets behind the last bytes given, those in progress included.
     offsets: [u64; 2],
     exchange: Exchange,
-    /// Bytes were left out of which it is not known what they are; by sender.
-    lost_places: [bool; 2],
-    pub(super) meta: Meta,
+    /// By sender: the client's is first.
+    stages: [Stage; 2],
 }
 
 impl Streams {
@@ -81,22 +80,31 @@ impl Streams {
     pub(super) fn new(meta: Meta, joined: Joined) -> Self {
         let start = || Stage::Start { beginning: Vec::new(), joined };
         Self {
-            stages: [start(), start()],
+            meta,
             offsets: [0; 2],
             exchange: Exchange::default(),
-            lost_places: [false; 2],
-            meta,
+            stages: [start(), start()],
         }
     }
 
-    /// Bytes held for what is not complete, and for deflate windows.
-    pub(super) fn memory(&self) -> usize {
-        self.stages.iter().map(Stage::memory).sum::<usize>() + self.exchange.memory()
+    /// Bytes that a direction holds for what is not complete, and for its deflate window.
+    pub(super) fn memory(&self, of: Sender) -> usize {
+        let stage = self.stages[of as usize].memory();
+        match of {
+            Sender::Client => stage + self.exchange.memory(),
+            Sender::Server => stage,
+        }
     }
 
-    /// Whether the connection was found to be no WebSocket, for good.
-    pub(super) fn are_ignored(&self) -> bool {
-        self.stages.iter().all(|stage| matches!(stage, Stage::Ignored))
+    /// Whether the connection was found to be no WebSocket, for good; `from` is looked at first.
+    pub(super) fn are_ignored(&self, from: Sender) -> bool {
+        let is_ignored = |of: Sender| matches!(self.stages[of as usize], Stage::Ignored);
+        is_ignored(from) && is_ignored(from.other())
+    }
+
+    /// Whether what `from` sends is frames, and their place is known.
+    pub(super) fn is_in_frames(&self, from: Sender) -> bool {
+        matches!(self.stages[from as usize], Stage::Frames(_))
     }
 
     /// Takes the next bytes that `from` sent: one segment's, or the rest of one.
@@ -140,7 +148,7 @@ impl Streams {
     }
 
     /// Where in the stream the latest frame of `from` began, if that is sure.
-    pub(super) fn frame_began(&self, from: Sender) -> Option<u64> {
+    pub(super) fn frame_began(&self, from: Sender) -> Option<u32> {
         match &self.stages[from as usize] {
             Stage::Frames(receiver) => receiver.frame_began(),
             _ => None,
@@ -149,7 +157,7 @@ impl Streams {
 
     /// Whether bytes of `from` were left out since the last call that somebody wanted.
     pub(super) fn take_lost_place(&mut self, from: Sender) -> bool {
-        std::mem::take(&mut self.lost_places[from as usize])
+        std::mem::take(&mut self.meta.lost_places[from as usize])
     }
 
     /// Takes the news that the capture left out the next bytes of `from`, as it was told. They are a
@@ -161,7 +169,7 @@ impl Streams {
             self.offsets[from as usize] += bytes;
             return;
         }
-        self.lost_places[from as usize] = true;
+        self.meta.lost_places[from as usize] = true;
         self.gap(from, bytes, Cause::Elided.into(), env);
     }
 
@@ -223,8 +231,10 @@ impl Streams {
     /// Forgets what compressed messages refer to, for want of memory.
     pub(super) fn lose_windows(&mut self) {
         for stage in &mut self.stages {
-            if let Stage::Frames(receiver) | Stage::Search(_, Some(receiver)) = stage {
-                receiver.lose_window();
+            match stage {
+                Stage::Frames(receiver) => receiver.lose_window(),
+                Stage::Search(_, Some(receiver)) => receiver.lose_window(),
+                _ => {}
             }
         }
     }

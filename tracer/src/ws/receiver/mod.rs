@@ -2,14 +2,15 @@
 //! control frames and broken rules come out.
 
 mod check;
+mod inflation;
 
 use std::cmp::min;
 
+use self::inflation::Inflation;
 use super::{
-    deflate::Window,
     extension::Side,
     frame::{Header, MAX_CONTROL_LEN, MAX_HEADER_LEN, Opcode},
-    inflaters::{Inflaters, Ticket},
+    inflaters::Inflaters,
     mask,
     message::{Builder, Message, Undecoded},
     rule::Rule,
@@ -96,23 +97,31 @@ enum State {
     Payload { header: Header, left: u64 },
 }
 
+/// What came so far of a control frame that did not come in one piece.
+#[derive(Debug, Default)]
+struct Partial {
+    payload: Vec<u8>,
+    /// A piece is missing; what follows it is not collected.
+    is_cut: bool,
+}
+
+// Two cache lines.
+const _: () = assert!(size_of::<Receiver>() <= 128);
+
 const BETWEEN: State = State::Header { bytes: [0; MAX_HEADER_LEN], have: 0 };
 
-/// Receives what one side sends.
+/// Receives what one side sends. Every open connection has two: what few need is in boxes.
 pub struct Receiver {
     sender: Sender,
     state: State,
     /// Offset in the stream of the next byte.
     offset: u64,
-    /// Offset in the stream at which the latest frame began.
-    frame_began: Option<u64>,
+    /// Offset in the stream at which the latest frame began, or the first is to: its lower half.
+    frame_began: u32,
     message: Option<Builder>,
-    control: Vec<u8>,
-    /// A piece of the control frame's payload is missing; what follows it is not collected.
-    is_control_cut: bool,
-    window: Option<Window>,
-    compression: Compression,
-    inflater: Option<Ticket>,
+    control: Option<Box<Partial>>,
+    /// `None`: nothing is compressed.
+    inflation: Option<Box<Inflation>>,
     closed: bool,
     /// A continuation may go on with a message that began before anything was seen.
     may_be_inside_message: bool,
@@ -122,22 +131,14 @@ pub struct Receiver {
 impl Receiver {
     /// Receives from the first frame on, which begins at this offset in the stream.
     pub fn new(sender: Sender, compression: Compression, offset: u64) -> Self {
-        let window = match compression {
-            Compression::None => None,
-            Compression::Deflate(side) => Some(Window::new(side)),
-            Compression::Unknown => Some(Window::unknown()),
-        };
         Self {
             sender,
             state: BETWEEN,
             offset,
-            frame_began: None,
+            frame_began: offset as u32,
             message: None,
-            control: Vec::new(),
-            is_control_cut: false,
-            window,
-            compression,
-            inflater: None,
+            control: None,
+            inflation: Inflation::new(compression),
             closed: false,
             may_be_inside_message: false,
             probation: 0,
@@ -148,7 +149,7 @@ impl Receiver {
     pub fn resume(&mut self, offset: u64) {
         self.state = BETWEEN;
         self.offset = offset;
-        self.frame_began = None;
+        self.frame_began = offset as u32;
         self.may_be_inside_message = true;
         self.probation = PROBATION;
         self.closed = false;
@@ -157,20 +158,20 @@ impl Receiver {
 
     /// Whether RSV1 may be set.
     pub fn may_compress(&self) -> bool {
-        self.compression != Compression::None
+        self.inflation.is_some()
     }
 
     /// Forgets what compressed messages refer to.
     pub fn lose_window(&mut self) {
-        if let Some(window) = &mut self.window {
-            window.lose();
+        if let Some(inflation) = &mut self.inflation {
+            inflation.lose_window();
         }
     }
 
     /// Bytes of memory beyond the struct's own.
     pub fn memory(&self) -> usize {
-        self.control.capacity()
-            + self.window.as_ref().map_or(0, Window::memory)
+        self.control.as_ref().map_or(0, |partial| partial.payload.capacity())
+            + self.inflation.as_ref().map_or(0, |inflation| inflation.memory())
             + self.message.as_ref().map_or(0, Builder::memory)
     }
 
@@ -199,7 +200,9 @@ impl Receiver {
                     message.miss(bytes);
                     self.lose_context(ctx);
                 }
-                self.is_control_cut |= header.opcode.is_control() && bytes > 0;
+                if header.opcode.is_control() && bytes > 0 {
+                    self.control.get_or_insert_default().is_cut = true;
+                }
                 self.state = State::Payload { header, left: left - bytes };
                 if left == bytes {
                     self.end_of_frame(header, &[], ctx);
@@ -214,8 +217,8 @@ impl Receiver {
     }
 
     /// Offset in the stream at which the latest frame began, if that is sure.
-    pub fn frame_began(&self) -> Option<u64> {
-        self.frame_began.filter(|_| self.probation == 0)
+    pub fn frame_began(&self) -> Option<u32> {
+        (self.probation == 0).then_some(self.frame_began)
     }
 
     /// Takes the news that the next `bytes` bytes, which nobody wants to see, were left out. False
@@ -245,8 +248,7 @@ impl Receiver {
             _ => None,
         };
         self.state = BETWEEN;
-        self.control.clear();
-        self.is_control_cut = false;
+        self.control = None;
         if let Some(mut message) = self.message.take() {
             message.miss(left.map_or(0, |(_, left)| left));
             let is_last_frame = left.is_some_and(|(fin, _)| fin);
@@ -256,15 +258,8 @@ impl Receiver {
     }
 
     fn lose_context(&mut self, ctx: &mut Context<'_>) {
-        if let Some(window) = &mut self.window {
-            window.lose();
-        }
-        self.release_inflater(ctx);
-    }
-
-    fn release_inflater(&mut self, ctx: &mut Context<'_>) {
-        if let Some(ticket) = self.inflater.take() {
-            ctx.inflaters.give_back(&ticket);
+        if let Some(inflation) = &mut self.inflation {
+            inflation.lose(ctx.inflaters);
         }
     }
 
@@ -304,7 +299,7 @@ impl Receiver {
             }
             self.probation -= 1;
         }
-        self.frame_began = Some(offset);
+        self.frame_began = offset as u32;
         (ctx.out)(Item::Frame(&header, offset));
         self.check(&header, ctx);
         if !header.opcode.is_control() && !header.opcode.is_reserved() {
@@ -324,7 +319,9 @@ impl Receiver {
                 && header.opcode != Opcode::CONTINUATION;
             if let Some(mut superseded) = self.message.take() {
                 tell_cut(&mut superseded, true, ctx);
-                self.release_inflater(ctx);
+                if let Some(inflation) = &mut self.inflation {
+                    inflation.release(ctx.inflaters);
+                }
             }
             self.message = Some(self.begin_message(header.opcode, compressed, ctx));
         }
@@ -341,14 +338,11 @@ impl Receiver {
         ctx: &mut Context<'_>,
     ) -> Builder {
         let mut message = Builder::new(opcode, compressed);
-        if compressed && let Some(window) = &mut self.window {
-            // The one that inflated the last message has its window still.
-            let kept = self.inflater.take().filter(|kept| ctx.inflaters.resume(kept));
-            self.inflater = kept.or_else(|| start_inflater(window, ctx.inflaters));
-            if self.inflater.is_none() {
-                message.give_up(Undecoded::Limit);
-                window.lose();
-            }
+        if compressed
+            && let Some(inflation) = &mut self.inflation
+            && !inflation.begin(ctx.inflaters)
+        {
+            message.give_up(Undecoded::Limit);
         }
         message
     }
@@ -432,17 +426,17 @@ impl Receiver {
             check::report_invalid_text(&message, ctx);
             (ctx.out)(Item::Message(&message));
         }
-        if self.window.as_ref().is_some_and(Window::ends_with_message) {
-            self.release_inflater(ctx);
-        } else if let Some(ticket) = &self.inflater {
-            ctx.inflaters.rest(ticket);
+        if let Some(inflation) = &mut self.inflation {
+            inflation.rest(ctx.inflaters);
         }
     }
 
     /// Inflates a piece of the message, the last one where `fin` is set.
     fn inflate(&mut self, compressed: &[u8], fin: bool, ctx: &mut Context<'_>) {
-        let (Some(message), Some(window)) = (&mut self.message, &mut self.window) else { return };
-        let Some(inflater) = self.inflater.as_ref().and_then(|ours| ctx.inflaters.get(ours)) else {
+        let (Some(message), Some(inflation)) = (&mut self.message, &mut self.inflation) else {
+            return;
+        };
+        let Some((inflater, window)) = inflation.machine(ctx.inflaters) else {
             message.give_up(Undecoded::Limit);
             return self.lose_context(ctx);
         };
@@ -455,7 +449,7 @@ impl Receiver {
         if result.is_ok() {
             return;
         }
-        if window.is_incomplete() {
+        if inflation.is_incomplete() {
             message.give_up(Undecoded::ContextLost);
         } else {
             message.give_up(Undecoded::Corrupt);
@@ -466,9 +460,10 @@ impl Receiver {
     }
 
     fn collect_control(&mut self, plain: &[u8]) {
-        if !self.is_control_cut {
-            let free = MAX_CONTROL_LEN as usize - self.control.len();
-            self.control.extend_from_slice(&plain[..min(free, plain.len())]);
+        let Partial { payload, is_cut } = &mut **self.control.get_or_insert_default();
+        if !*is_cut {
+            let free = MAX_CONTROL_LEN as usize - payload.len();
+            payload.extend_from_slice(&plain[..min(free, plain.len())]);
         }
     }
 
@@ -478,9 +473,9 @@ impl Receiver {
         if !is_whole {
             self.collect_control(plain);
         }
-        self.is_control_cut = false;
-        let collected = std::mem::take(&mut self.control);
-        let payload = if is_whole { plain } else { &collected };
+        let collected = self.control.take();
+        let collected = collected.as_ref().map_or(&[][..], |partial| &partial.payload);
+        let payload = if is_whole { plain } else { collected };
         if header.opcode.is_reserved() {
             return;
         }
@@ -492,15 +487,6 @@ impl Receiver {
         }
         (ctx.out)(Item::Control(header.opcode, payload, header.len));
     }
-}
-
-/// Gets a machine and loads the window into it.
-fn start_inflater(window: &mut Window, inflaters: &mut Inflaters) -> Option<Ticket> {
-    let (ticket, inflater) = inflaters.take()?;
-    if inflater.start(window).is_err() {
-        window.lose();
-    }
-    Some(ticket)
 }
 
 /// Tells of a message that ends before its last frame does; `unfinished`: there may have been more
