@@ -13,9 +13,10 @@ pub(super) fn push(number: u64, buffer: &mut Vec<u8>) {
     if number >= 10_000 {
         return buffer.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
     }
-    // Four digits, those before the first that counts shifted out.
-    let digits = u32::from_le_bytes(fixed::<4>(number as u32));
-    let zeros = (digits ^ u32::from_le_bytes(*b"0000")).trailing_zeros().min(24) / 8;
+    // Four digits, the zeros before them shifted out.
+    let ([a, b], [c, d]) = (pair(number as u32 / 100), pair(number as u32 % 100));
+    let digits = u32::from_le_bytes([a, b, c, d]);
+    let zeros = (digits ^ u32::from_le_bytes(*b"0000")).trailing_zeros() / 8;
     let end = buffer.len() + 4 - zeros as usize;
     buffer.extend_from_slice(&(digits >> (8 * zeros)).to_le_bytes());
     buffer.truncate(end);
@@ -26,14 +27,19 @@ pub(super) fn push(number: u64, buffer: &mut Vec<u8>) {
 pub(super) fn fixed<const N: usize>(mut number: u32) -> [u8; N] {
     let mut digits = [b'0'; N];
     let (first, pairs) = digits.as_rchunks_mut::<2>();
-    for pair in pairs.iter_mut().rev() {
-        *pair = PAIRS[(number % 100) as usize];
+    for digits in pairs.iter_mut().rev() {
+        *digits = pair(number);
         number /= 100;
     }
     if let [first] = first {
         *first = b'0' + (number % 10) as u8;
     }
     digits
+}
+
+/// The last two digits.
+fn pair(number: u32) -> [u8; 2] {
+    PAIRS[(number % 100) as usize]
 }
 
 /// The digits of the numbers below a hundred.

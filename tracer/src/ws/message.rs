@@ -44,7 +44,18 @@ pub enum Payload<'a> {
     Undecoded(Undecoded),
 }
 
-impl Payload<'_> {
+impl<'a> Payload<'a> {
+    /// What is shown, up to `limit` bytes, of a whole message that is all in `bytes`; where it is no
+    /// text, its beginning is enough.
+    pub(super) fn of(opcode: Opcode, bytes: &'a [u8], limit: usize) -> Self {
+        if opcode == Opcode::TEXT
+            && let Ok(text) = utf8::text(bytes)
+        {
+            return Self::Text(&text[..text.floor_char_boundary(limit)]);
+        }
+        Self::Data(&bytes[..bytes.len().min(limit)])
+    }
+
     /// Bytes shown.
     pub fn len(&self) -> usize {
         match self {
@@ -186,7 +197,7 @@ impl Builder {
     pub fn finish<'a>(&'a mut self, last: &'a [u8], limit: usize) -> Message<'a> {
         let payload = if self.undecoded.is_none() && self.len == 0 && self.missing == 0 {
             self.len = last.len() as u64;
-            one_piece(self.opcode, last, limit)
+            Payload::of(self.opcode, last, limit)
         } else {
             self.push(last, limit);
             self.collected(self.missing > 0)
@@ -222,15 +233,6 @@ impl Builder {
         });
         if is_text { Payload::Text(valid_prefix(&self.shown)) } else { Payload::Data(&self.shown) }
     }
-}
-
-fn one_piece(opcode: Opcode, bytes: &[u8], limit: usize) -> Payload<'_> {
-    if opcode == Opcode::TEXT
-        && let Ok(text) = utf8::text(bytes)
-    {
-        return Payload::Text(&text[..text.floor_char_boundary(limit)]);
-    }
-    Payload::Data(&bytes[..bytes.len().min(limit)])
 }
 
 /// All of `bytes` but a code point cut at the end.
