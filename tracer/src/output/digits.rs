@@ -11,7 +11,7 @@ pub(super) fn push(number: u64, buffer: &mut Vec<u8>) {
         return buffer.push(b'0' + number as u8);
     }
     if number >= 10_000 {
-        return buffer.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+        return push_large(number, buffer);
     }
     // Four digits, the zeros before them shifted out.
     let ([a, b], [c, d]) = (pair(number as u32 / 100), pair(number as u32 % 100));
@@ -20,6 +20,12 @@ pub(super) fn push(number: u64, buffer: &mut Vec<u8>) {
     let end = buffer.len() + 4 - zeros as usize;
     buffer.extend_from_slice(&(digits >> (8 * zeros)).to_le_bytes());
     buffer.truncate(end);
+}
+
+/// Apart, for the room that it takes on the stack.
+#[inline(never)]
+fn push_large(number: u64, buffer: &mut Vec<u8>) {
+    buffer.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 /// The last `N` digits of a number, zeros included.

@@ -1,7 +1,7 @@
 //! Makes untrusted text safe to look at: no control character and nothing that reorders the line
 //! reaches a terminal as it is.
 
-use std::io::Write as _;
+use std::{io::Write as _, ops::Range};
 
 use super::marks::{BLOCK, Marks, marks, words};
 
@@ -39,55 +39,77 @@ fn push_with<const QUOTED: bool>(
 ) {
     let mut from = 0;
     while from < text.len() {
-        let end = text.len().min(from + STRETCH);
+        let part = from..text.len().min(from + STRETCH);
         let start = buffer.len();
-        buffer.resize(start + 2 * (end - from) + ROOM, 0);
-        let (written, found) = copy_safe::<QUOTED>(text, &mut from, end, &mut buffer[start..]);
-        buffer.truncate(start + written);
-        if let Some(c) = found {
+        buffer.resize(start + 2 * part.len() + ROOM, 0);
+        let copied = copy_safe::<QUOTED>(text, part, &mut buffer[start..]);
+        buffer.truncate(start + copied.written);
+        from += copied.taken;
+        if let Some(c) = copied.found {
             push_unsafe(c, buffer);
             from += c.len_utf8();
         }
     }
 }
 
-/// Copies `text` up to `end`, or to an unsafe character. Gives back how many bytes were written, and
-/// that character.
-fn copy_safe<const QUOTED: bool>(
-    text: &str,
-    from: &mut usize,
-    end: usize,
-    out: &mut [u8],
-) -> (usize, Option<char>) {
-    let mut written = 0;
-    let (blocks, last) = text.as_bytes()[*from..end].as_chunks();
-    let mut padded = [b' '; BLOCK];
-    padded[..last.len()].copy_from_slice(last);
-    for block in blocks.iter().chain((!last.is_empty()).then_some(&padded)) {
-        let Some(room) = out[written..].first_chunk_mut() else { break };
-        let bytes = BLOCK.min(end - *from);
-        let Marks { quoted, suspect } = marks(block);
-        let quoted = if QUOTED { quoted } else { 0 };
-        if suspect != 0
-            && let Some((before, c)) = first_unsafe(text, *from, suspect)
-        {
-            let quoted = quoted & ((1 << before) - 1);
-            *from += before;
-            return (written + copy_block(block, quoted, before, room), Some(c));
-        }
-        written += copy_block(block, quoted, bytes, room);
-        *from += bytes;
-    }
-    (written, None)
+/// How far copying came.
+struct Copied {
+    /// Bytes of the text.
+    taken: usize,
+    /// The same with backslashes.
+    written: usize,
+    /// The unsafe character behind them.
+    found: Option<char>,
 }
 
-/// Copies the first `bytes` bytes of a block, with a backslash before those that have a bit. Gives
-/// back how many were written.
+/// Copies a part of `text`, up to an unsafe character.
+fn copy_safe<const QUOTED: bool>(text: &str, part: Range<usize>, out: &mut [u8]) -> Copied {
+    let (mut taken, mut written, mut found) = (0, 0, None);
+    let bytes = &text.as_bytes()[part.clone()];
+    while taken < bytes.len()
+        && found.is_none()
+        && let Some(room) = out[written..].first_chunk_mut()
+    {
+        let rest = &bytes[taken..];
+        let padded;
+        let (block, mut len) = match rest.first_chunk() {
+            Some(block) => (block, BLOCK),
+            None => {
+                padded = pad(rest);
+                (&padded, rest.len())
+            }
+        };
+        let Marks { mut quoted, suspect } = marks(block);
+        if suspect != 0
+            && let Some((before, c)) = first_unsafe(text, part.start + taken, suspect)
+        {
+            quoted &= (1 << before) - 1;
+            len = before;
+            found = Some(c);
+        }
+        taken += len;
+        written += len + copy_block(block, if QUOTED { quoted } else { 0 }, room);
+    }
+    Copied { taken, written, found }
+}
+
+/// Less than a block, with blanks behind.
+fn pad(bytes: &[u8]) -> [u8; BLOCK] {
+    let mut block = [b' '; BLOCK];
+    block[..bytes.len()].copy_from_slice(bytes);
+    block
+}
+
+/// Copies a block with a backslash before each byte that has a bit. Gives back how many that are.
 #[inline(always)]
-fn copy_block(block: &[u8; BLOCK], quoted: u32, bytes: usize, room: &mut [u8; ROOM]) -> usize {
+fn copy_block(block: &[u8; BLOCK], quoted: u32, room: &mut [u8; ROOM]) -> usize {
+    if quoted == 0 {
+        room[..BLOCK].copy_from_slice(block);
+        return 0;
+    }
     let [first, second] = words(block);
     let backslashes = copy_word(first, quoted & 0xff, room, 0);
-    bytes + copy_word(second, quoted >> WORD, room, WORD + backslashes) + backslashes
+    backslashes + copy_word(second, quoted >> WORD, room, WORD + backslashes)
 }
 
 /// Copies a word to `at`, and gives back how many backslashes were written.
