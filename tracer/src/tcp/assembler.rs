@@ -146,6 +146,12 @@ impl Assembler {
         if span.len() == 0 {
             return Outcome::default();
         }
+        // Mostly it is the next one, and nothing waits.
+        if self.next_seq == Some(seq) && self.waiting.is_empty() {
+            self.strays = 0;
+            self.deliver(payload, snapped, out);
+            return Outcome::default();
+        }
         if self.is_stray(seq) {
             if self.strays < STRAY_SEGMENTS {
                 return Outcome::default();
