@@ -481,10 +481,10 @@ impl Receiver {
         };
         let limit = ctx.payload_limit;
         let mut push = |plain: &[u8]| message.push(plain, limit);
-        let mut result = inflater.feed(window, compressed, &mut push);
-        if fin && result.is_ok() {
-            result = inflater.finish(window, &mut push);
-        }
+        let result = match fin {
+            true => inflater.finish(window, compressed, &mut push),
+            false => inflater.feed(window, compressed, &mut push),
+        };
         if result.is_ok() {
             return;
         }
