@@ -1,6 +1,6 @@
 //! Text for people: one line an event, in columns that the eye can follow.
 
-use std::{fmt, io::Write as _};
+use std::{borrow::Cow, fmt, io::Write as _};
 
 use anstyle::{AnsiColor, Effects, Style as Ansi};
 
@@ -176,7 +176,7 @@ impl Line<'_> {
         }
     }
 
-    fn headers(&mut self, headers: &[(String, String)]) {
+    fn headers(&mut self, headers: &[(&str, Cow<'_, str>)]) {
         for (name, value) in headers {
             self.begin(DIM);
             self.print(format_args!("\n    "));
