@@ -374,6 +374,7 @@ impl Tracker {
     }
 
     /// Gives a segment to its connection, which there is.
+    #[inline(never)]
     fn follow(&mut self, key: &FlowKey, end: End, segment: &Segment<'_>, sink: &mut dyn Sink) {
         let known = self.try_follow(key, end, segment, sink);
         debug_assert!(known.is_some(), "it was looked up, or opened");
@@ -381,6 +382,7 @@ impl Tracker {
 
     /// Gives a segment to its connection, if there is one, and does what follows from it. Says what
     /// more of the segment's direction is good for.
+    #[inline(always)]
     fn try_follow(
         &mut self,
         key: &FlowKey,

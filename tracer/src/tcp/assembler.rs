@@ -179,6 +179,12 @@ impl Assembler {
         if span.len() == 0 {
             return Outcome::default();
         }
+        // Mostly it is the next one, and nothing waits.
+        if self.next_seq == Some(seq) && !self.has_hole() {
+            self.strays = 0;
+            self.deliver(span, out);
+            return Outcome::default();
+        }
         if self.is_stray(seq) {
             if self.strays < STRAY_SEGMENTS {
                 return Outcome::default();

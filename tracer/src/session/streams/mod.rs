@@ -111,12 +111,16 @@ impl Streams {
     pub(super) fn data(&mut self, from: Sender, mut bytes: &[u8], env: &mut Env<'_>) {
         self.offsets[from as usize] += bytes.len() as u64;
         while !bytes.is_empty() {
-            let used = self.step(from, bytes, env);
+            let used = match self.stages[from as usize] {
+                Stage::Frames(_) => self.frames(from, bytes, env),
+                _ => self.step(from, bytes, env),
+            };
             bytes = &bytes[used..];
         }
     }
 
-    /// Takes some of the bytes, or changes the stage.
+    /// Takes some of the bytes, or changes the stage. Apart from frames, which are most of what comes.
+    #[inline(never)]
     fn step(&mut self, from: Sender, bytes: &[u8], env: &mut Env<'_>) -> usize {
         match &mut self.stages[from as usize] {
             Stage::Frames(_) => self.frames(from, bytes, env),

@@ -12,7 +12,7 @@ use super::{
     frame::{Header, MAX_CONTROL_LEN, MAX_HEADER_LEN, Opcode},
     inflaters::Inflaters,
     mask,
-    message::{Builder, Message, Undecoded},
+    message::{Builder, Message, Payload, Undecoded},
     rule::Rule,
 };
 
@@ -180,6 +180,10 @@ impl Receiver {
         let mut rest = bytes;
         while !rest.is_empty() {
             let used = match self.state {
+                State::Header { have: 0, .. } => match self.whole_message(rest, ctx) {
+                    Some(used) => Ok(used),
+                    None => self.header_bytes(rest, ctx),
+                },
                 State::Header { .. } => self.header_bytes(rest, ctx),
                 State::Payload { header, left } => Ok(self.payload_bytes(header, left, rest, ctx)),
             };
@@ -261,6 +265,43 @@ impl Receiver {
         if let Some(inflation) = &mut self.inflation {
             inflation.lose(ctx.inflaters);
         }
+    }
+
+    /// Takes a message that is all there, in one frame that is neither compressed nor wrong, as most
+    /// are: a short cut through what follows. `None`: it is another one, and nothing was done.
+    fn whole_message(&mut self, bytes: &[u8], ctx: &mut Context<'_>) -> Option<usize> {
+        let header = Header::parse(bytes)?;
+        let Header { fin, rsv, opcode, mask, len, header_len } = header;
+        let payload = bytes[usize::from(header_len)..].get(..usize::try_from(len).ok()?)?;
+        let begins_and_ends = fin && matches!(opcode, Opcode::TEXT | Opcode::BINARY);
+        let is_legal = rsv == 0
+            && mask.is_some() == (self.sender == Sender::Client)
+            && header.is_shortest_form()
+            && !self.closed;
+        if !begins_and_ends || !is_legal || self.message.is_some() || self.probation > 0 {
+            return None;
+        }
+        self.may_be_inside_message = false;
+        (ctx.out)(Item::Frame(&header, self.offset));
+        // Text is checked beyond what is shown.
+        let wanted = if opcode == Opcode::TEXT { usize::MAX } else { ctx.payload_limit };
+        let mut plain = &payload[..min(wanted, payload.len())];
+        if let Some(key) = mask {
+            plain = mask::unmask(plain, key, 0, ctx.scratch);
+        }
+        let message = Message {
+            opcode,
+            payload: Payload::of(opcode, plain, ctx.payload_limit),
+            len: Some(len),
+            wire_len: len,
+            frames: 1,
+            compressed: false,
+            missing: 0,
+            unfinished: false,
+        };
+        check::report_invalid_text(&message, ctx.out);
+        (ctx.out)(Item::Message(&message));
+        Some(usize::from(header_len) + payload.len())
     }
 
     /// Takes header bytes; returns how many. An error: this is no header, the framing is lost.
@@ -362,10 +403,7 @@ impl Receiver {
         let mut scratch = std::mem::take(ctx.scratch);
         let plain = match header.mask {
             Some(key) if self.wants_content(&header, ctx) => {
-                scratch.clear();
-                scratch.extend_from_slice(chunk);
-                mask::unmask(&mut scratch, key, header.len - left);
-                &scratch[..]
+                mask::unmask(chunk, key, header.len - left, &mut scratch)
             }
             _ => chunk,
         };
@@ -423,7 +461,7 @@ impl Receiver {
         if let Some(mut message) = self.message.take() {
             let last = if is_inflating { &[] } else { plain };
             let message = message.finish(last, ctx.payload_limit);
-            check::report_invalid_text(&message, ctx);
+            check::report_invalid_text(&message, ctx.out);
             (ctx.out)(Item::Message(&message));
         }
         if let Some(inflation) = &mut self.inflation {
@@ -442,10 +480,10 @@ impl Receiver {
         };
         let limit = ctx.payload_limit;
         let mut push = |plain: &[u8]| message.push(plain, limit);
-        let mut result = inflater.feed(window, compressed, &mut push);
-        if fin && result.is_ok() {
-            result = inflater.finish(window, &mut push);
-        }
+        let result = match fin {
+            true => inflater.finish(window, compressed, &mut push),
+            false => inflater.feed(window, compressed, &mut push),
+        };
         if result.is_ok() {
             return;
         }
@@ -493,7 +531,7 @@ impl Receiver {
 /// frames.
 fn tell_cut(message: &mut Builder, unfinished: bool, ctx: &mut Context<'_>) {
     let message = Message { unfinished, ..message.cut() };
-    check::report_invalid_text(&message, ctx);
+    check::report_invalid_text(&message, ctx.out);
     (ctx.out)(Item::Message(&message));
 }
 
