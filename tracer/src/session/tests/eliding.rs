@@ -63,6 +63,7 @@ fn what_was_left_out_is_told_as_if_it_had_been_there() {
 fn the_capture_is_right_where_the_latest_frame_began() {
     let mut wire = upgraded();
     let message = plain(0x82, &[7; 1000]);
+    wire.data(Server, &message);
     assert_eq!(asked(&mut wire, 0, &message[..2]), Interest::Payload, "half a header");
     assert_eq!(asked(&mut wire, 2, &message[2..500]), Interest::Headers);
     assert_eq!(asked(&mut wire, 0, &message[500..600]), Interest::Payload, "none began here");

@@ -282,6 +282,7 @@ impl Receiver {
             return None;
         }
         self.may_be_inside_message = false;
+        self.frame_began = self.offset as u32;
         (ctx.out)(Item::Frame(&header, self.offset));
         // Text is checked beyond what is shown.
         let wanted = if opcode == Opcode::TEXT { usize::MAX } else { ctx.payload_limit };
