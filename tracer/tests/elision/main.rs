@@ -6,16 +6,19 @@ mod classifier;
 mod compare;
 #[path = "../forge/encode.rs"]
 mod encode;
+mod packet;
 #[path = "../../src/test_random.rs"]
 mod random;
 mod talk;
 mod wire;
 
-use compare::{Compared, compare, withstand};
+use classifier::Classifier;
+use compare::{Compared, compare, options};
+use packet::Packet;
 use random::Random;
 use talk::{Manners, frames};
-use tracer::segment::SECOND;
-use wire::{Connection, Layout, Packet, Weather};
+use tracer::{event::Event, segment::SECOND, session::Tracker};
+use wire::{Connection, Layout, Weather};
 
 const LAYOUTS: [Layout; 3] = [Layout::Frames, Layout::Ethernet, Layout::Anywhere];
 const LIMITS: [usize; 5] = [0, 1, 100, 4096, 32 << 10];
@@ -63,6 +66,26 @@ fn compare_all(manners: Manners, weather: Weather) -> Compared {
     }
     println!("{manners:?}, {weather:?}: {all:?}");
     all
+}
+
+/// The ring has room for most records only. What was left out is of a payload that nobody wants all
+/// the same. Returns how many did not fit.
+fn withstand(packets: &[Packet], limit: usize, random: &mut Random) -> u64 {
+    let mut tracker = Tracker::new(options(limit));
+    let mut classifier = Classifier::new(limit as u32, 3);
+    let mut lost = 0;
+    for packet in packets {
+        let mut fits = || {
+            let fits = random.below(20) > 0;
+            lost += u64::from(!fits);
+            fits
+        };
+        classifier.segment(&packet.segment(), &mut fits, &mut |record| {
+            tracker.segment(record, &mut |_: &Event<'_>| {})
+        });
+    }
+    assert_eq!(classifier.withdrawn, 0);
+    lost
 }
 
 #[test]

@@ -1,26 +1,12 @@
 //! From what two peers say to the segments that a capture sees of it, in order and not.
 
-use tracer::segment::{Endpoint, Nanos, SECOND};
+use tracer::segment::{Nanos, SECOND};
 use tracer_common::packet::flags::{ACK, FIN, PSH, SYN};
 
-use crate::random::Random;
+use crate::{packet::Packet, random::Random};
 
 /// The longest segment: what fits behind the headers of an IPv4 packet.
 const MAX_LEN: u64 = 65_483;
-
-/// A segment on the wire.
-#[derive(Clone, Debug)]
-pub(crate) struct Packet {
-    pub(crate) time: Nanos,
-    pub(crate) from_client: bool,
-    pub(crate) interface: u32,
-    pub(crate) seq: u32,
-    pub(crate) ack: u32,
-    pub(crate) flags: u16,
-    pub(crate) payload: Vec<u8>,
-    /// The ring had no room for it.
-    pub(crate) is_lost: bool,
-}
 
 /// How segments begin and how long they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,11 +25,6 @@ pub(crate) struct Connection<'r> {
     now: Nanos,
     next: [u32; 2],
     packets: Vec<Packet>,
-}
-
-/// The addresses of client and server.
-pub(crate) fn endpoints() -> [Endpoint; 2] {
-    [60_000, 7272].map(|port| Endpoint { address: [1; 16], port })
 }
 
 impl<'r> Connection<'r> {
