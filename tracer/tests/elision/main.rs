@@ -42,7 +42,7 @@ fn packets(
     for _ in 0..1 + random.below(2) {
         let sides = [true, false].map(|is_client| frames(is_client, manners, limit, random));
         let mut connection = Connection::open(now, initial, random);
-        connection.talk(sides, layout);
+        connection.talk(&sides, layout);
         let (packets, ended, next) = connection.close();
         all.extend(weather.over(&packets, random));
         let behind = random.below(1000) as u32;
@@ -105,7 +105,7 @@ fn once_a_frame_is_confirmed_only_headers_and_what_is_shown_are_copied() {
             [vec![hello], (0..50).map(frame).collect()].concat()
         };
         let mut connection = Connection::open(SECOND, [1, 2], random);
-        connection.talk([side(true), side(false)], layout);
+        connection.talk(&[side(true), side(false)], layout);
         let all = compare(&connection.close().0, 100, latency, "bulk");
         assert_eq!((all.messages, all.withdrawn, all.gaps), (100, 0, 0));
         // The first messages pass before the answer comes.

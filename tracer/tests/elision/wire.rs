@@ -37,7 +37,7 @@ impl<'r> Connection<'r> {
     }
 
     /// Both sides send their frames, in turns, each after its handshake.
-    pub(crate) fn talk(&mut self, sides: [Vec<Vec<u8>>; 2], layout: Layout) {
+    pub(crate) fn talk(&mut self, sides: &[Vec<Vec<u8>>; 2], layout: Layout) {
         let [mut client, mut server] =
             sides.each_ref().map(|frames| segments(frames, layout, self.random));
         for (from_client, side) in [(true, &mut client), (false, &mut server)] {
