@@ -149,7 +149,42 @@ impl Seeds {
         let comb = [kind::COMB, b'x', 30, 0];
         let others = [2, 4].map(|connection| [kind::COMB | connection, b'x', 30, 0]);
         let comb = [&[0xf0], &comb[..], &others.concat()].concat();
-        self.write("session", "comb", &comb)
+        self.write("session", "comb", &comb)?;
+        self.follow()
+    }
+
+    /// Frames of many kinds in one direction, and conversations of which most can be left out.
+    fn follow(&self) -> Result<()> {
+        let kinds = [(0, 9000), (0x86, 300), (8, 20), (0x40, 9000), (0x34, 3000), (5, 0)];
+        let frames = kinds.map(|(kind, len)| follow::frame(1, kind, len)).concat();
+        let cuts = [3, 0, 100, 5, 168, 234, 96];
+        self.write("follow", "one-direction", &[&[4], &cuts[..], &frames].concat())?;
+        let talk = (0..6).flat_map(|n| follow::talk(n % 2 * 0x40, 0));
+        let talk: Vec<u8> = [0x12, 0x34, 0, 0x20].into_iter().chain(talk).collect();
+        self.write("follow", "conversation", &[&[0x25], &talk[..]].concat())?;
+        self.write("follow", "joined-late", &[&[0x2d], &talk[..]].concat())?;
+        let losses = [2, 3, 4, 8, 0x80, 0x30, 0x70].map(|fate| follow::talk(0x40, fate)).concat();
+        self.write("follow", "losses", &[&[0x25], &talk[..], &losses].concat())
+    }
+}
+
+/// Instructions of the target `follow`.
+mod follow {
+    /// A frame that waits to be sent.
+    pub(super) fn frame(op: u8, kind: u8, len: u16) -> Vec<u8> {
+        [&[op, kind][..], &len.to_be_bytes()].concat()
+    }
+
+    fn send(op: u8, len: u16, fate: u8) -> Vec<u8> {
+        [&[op][..], &len.to_be_bytes(), &[fate]].concat()
+    }
+
+    /// Both sides send a long message, the server's in two segments, of which the first has this
+    /// fate, and time passes.
+    pub(super) fn talk(kind: u8, fate: u8) -> Vec<u8> {
+        let server = [frame(0x80, kind, 9000), send(0x85, 4000, fate), vec![0x84]].concat();
+        let client = [frame(0, 0x80, 12_000), send(5, 1448, 0), vec![4, 7, 10]].concat();
+        [server, client].concat()
     }
 }
 

@@ -82,7 +82,7 @@ impl Extra {
         1 + usize::from(self.0 & 7) * 8
     }
 
-    /// Bytes that were cut off.
+    /// Bytes that were cut off; of a split segment, left out as the capture was told.
     fn snapped(self) -> u32 {
         u32::from(self.0 >> 3 & 7) * 100
     }
@@ -242,6 +242,9 @@ fn send(segment: &Segment<'_>, is_split: bool, out: &mut dyn FnMut(&Segment<'_>)
         return out(segment);
     }
     let (front, back) = segment.payload.split_at(segment.payload.len() / 2);
-    out(&Segment { payload: front, more: true, ..*segment });
-    out(&Segment { payload: back, offset: front.len() as u32, options: &[], ..*segment });
+    let frame_at = Some(segment.seq);
+    out(&Segment { payload: front, more: true, frame_at, ..*segment });
+    let offset = front.len() as u32;
+    let elided = segment.payload_len - segment.payload.len() as u32;
+    out(&Segment { payload: back, offset, options: &[], elided, ..*segment });
 }

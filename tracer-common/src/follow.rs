@@ -110,8 +110,12 @@ pub struct Place {
     at: u32,
     /// Bytes of options in the record.
     options_len: u32,
-    /// Payload bytes for which the ring had no room.
+    /// Records for which the ring had no room.
+    losses: u32,
+    /// Their payload bytes, and what would have been left out behind them.
     lost: u32,
+    /// Spells out the padding.
+    reserved: u32,
 }
 
 /// What [`Place`] says.
@@ -129,14 +133,14 @@ impl Place {
     /// Begins a segment with so many bytes of options.
     #[inline(always)]
     pub fn begin(&mut self, options_len: u32) {
-        *self = Self { start: 0, at: 0, options_len, lost: 0 };
+        *self = Self { options_len, start: 0, at: 0, losses: 0, lost: 0, reserved: 0 };
     }
 
     /// Where it is.
     #[inline(always)]
     #[expect(unsafe_code, reason = "the compiler is not to remember the values either")]
     pub fn get(&self) -> Spot {
-        let Self { start, at, options_len, lost: _ } = self;
+        let Self { start, at, options_len, .. } = self;
         // SAFETY: references.
         unsafe {
             Spot {
@@ -156,13 +160,14 @@ impl Place {
     /// There is no room for the record.
     #[inline(always)]
     pub fn lose(&mut self, bytes: u32) {
+        self.losses += 1;
         self.lost += bytes;
     }
 
     /// Behind the last record: an error is how many bytes were lost.
     #[inline(always)]
     pub fn outcome(&self) -> Result<(), u32> {
-        if self.lost == 0 { Ok(()) } else { Err(self.lost) }
+        if self.losses == 0 { Ok(()) } else { Err(self.lost) }
     }
 
     /// Goes on with the next record, behind this one and what was left out.

@@ -347,6 +347,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_shown_need_not_be_copied_unless_segments_are_wanted() {
+        assert_eq!(live(&[]).shown, 4096);
+        assert_eq!(live(&["--payload-limit", "0", "--frames", "-X"]).shown, 0);
+        for all in [["--payload-limit", "unlimited"], ["--payload-limit", "64KiB"], ["-s", "9000"]]
+        {
+            assert_eq!(live(&all).shown, u32::MAX, "{all:?}");
+        }
+        assert_eq!(live(&["--segments"]).shown, u32::MAX);
+    }
+
+    #[test]
     fn libpcap_is_refused_where_it_cannot_be_had_or_does_not_fit() {
         assert_eq!(live(&[]).capture, CaptureName::Bpf);
         assert_eq!(config(&["--source", "libpcap"]).is_ok(), cfg!(feature = "libpcap"));

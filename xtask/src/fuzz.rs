@@ -16,7 +16,8 @@ use anyhow::{Context as _, Result, bail};
 use crate::shell;
 
 /// Every target, with what it is fed.
-const TARGETS: [&str; 7] = ["record", "tcp", "http", "frame", "deflate", "file", "session"];
+const TARGETS: [&str; 8] =
+    ["record", "tcp", "http", "frame", "deflate", "file", "follow", "session"];
 
 /// What libFuzzer looks at: edges, compared values, and where they are in the program; the flags
 /// are those of cargo-fuzz.

@@ -110,7 +110,7 @@ enum Command {
         #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
         seconds: u64,
 
-        /// The targets: record, tcp, http, frame, deflate, file, session [default: all]
+        /// The targets: record, tcp, http, frame, deflate, file, follow, session [default: all]
         targets: Vec<String>,
     },
 

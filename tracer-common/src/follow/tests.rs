@@ -214,6 +214,17 @@ fn lost_payload_makes_no_difference() {
 }
 
 #[test]
+fn a_record_that_is_lost_counts_even_without_payload() {
+    let mut place = Place::default();
+    place.begin(40);
+    assert_eq!(place.outcome(), Ok(()));
+    place.lose(0);
+    assert_eq!(place.outcome(), Err(0));
+    place.lose(7);
+    assert_eq!(place.outcome(), Err(7));
+}
+
+#[test]
 fn records_end_where_something_is_left_out_or_they_are_full() {
     let mut place = Place::default();
     place.begin(40);

@@ -6,16 +6,12 @@ use std::ops::AddAssign;
 use tracer::{
     event::{Event, Stats},
     output::{Format as _, Json, WallClock},
-    segment::{Nanos, SECOND, Segment},
+    segment::{Nanos, SECOND},
     session::{Limits, Options, Tracker},
 };
 use tracer_common::ports::PortSet;
 
-use crate::{
-    classifier::Classifier,
-    random::Random,
-    wire::{Packet, endpoints},
-};
+use crate::{classifier::Classifier, packet::Packet};
 
 /// What came of a comparison, or of many.
 #[derive(Debug, Default)]
@@ -75,7 +71,7 @@ fn observe(packets: &[Packet], mut classifier: Classifier, limit: usize) -> Obse
             tracker.tick(packet.time, &mut sink);
         }
         now = packet.time;
-        classifier.segment(&segment(packet), &mut || !packet.is_lost, &mut |record| {
+        classifier.segment(&packet.segment(), &mut || !packet.is_lost, &mut |record| {
             tracker.segment(record, &mut sink)
         });
     }
@@ -84,53 +80,10 @@ fn observe(packets: &[Packet], mut classifier: Classifier, limit: usize) -> Obse
     Observed { events, stats, classifier }
 }
 
-/// The ring has room for most records only. What was left out is of a payload that nobody wants all
-/// the same. Returns how many did not fit.
-pub(crate) fn withstand(packets: &[Packet], limit: usize, random: &mut Random) -> u64 {
-    let mut tracker = Tracker::new(options(limit));
-    let mut classifier = Classifier::new(limit as u32, 3);
-    let mut lost = 0;
-    for packet in packets {
-        let mut fits = || {
-            let fits = random.below(20) > 0;
-            lost += u64::from(!fits);
-            fits
-        };
-        classifier.segment(&segment(packet), &mut fits, &mut |record| {
-            tracker.segment(record, &mut |_: &Event<'_>| {})
-        });
-    }
-    assert_eq!(classifier.withdrawn, 0);
-    lost
-}
-
-fn options(limit: usize) -> Options {
+/// Options with which so much of a message is shown.
+pub(crate) fn options(limit: usize) -> Options {
     let mut ports = PortSet::EMPTY;
     ports.insert(7272);
     let limits = Limits { payload: limit, ..Limits::default() };
     Options { ports, segments: false, frames: true, show_secrets: false, limits }
-}
-
-fn segment(packet: &Packet) -> Segment<'_> {
-    let Packet { time, from_client, interface, seq, ack, flags, payload, is_lost: _ } = packet;
-    let [client, server] = endpoints();
-    let (source, destination) = if *from_client { (client, server) } else { (server, client) };
-    Segment {
-        time: *time,
-        interface: *interface,
-        source,
-        destination,
-        seq: *seq,
-        ack: *ack,
-        window: 500,
-        flags: *flags,
-        options: &[],
-        payload_len: payload.len() as u32,
-        offset: 0,
-        payload,
-        more: false,
-        left_out: 0,
-        elided: 0,
-        frame_at: None,
-    }
 }

@@ -1,26 +1,12 @@
 //! From what two peers say to the segments that a capture sees of it, in order and not.
 
-use tracer::segment::{Endpoint, Nanos, SECOND};
+use tracer::segment::{Nanos, SECOND};
 use tracer_common::packet::flags::{ACK, FIN, PSH, SYN};
 
-use crate::random::Random;
+use crate::{packet::Packet, random::Random};
 
 /// The longest segment: what fits behind the headers of an IPv4 packet.
 const MAX_LEN: u64 = 65_483;
-
-/// A segment on the wire.
-#[derive(Clone, Debug)]
-pub(crate) struct Packet {
-    pub(crate) time: Nanos,
-    pub(crate) from_client: bool,
-    pub(crate) interface: u32,
-    pub(crate) seq: u32,
-    pub(crate) ack: u32,
-    pub(crate) flags: u16,
-    pub(crate) payload: Vec<u8>,
-    /// The ring had no room for it.
-    pub(crate) is_lost: bool,
-}
 
 /// How segments begin and how long they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,11 +27,6 @@ pub(crate) struct Connection<'r> {
     packets: Vec<Packet>,
 }
 
-/// The addresses of client and server.
-pub(crate) fn endpoints() -> [Endpoint; 2] {
-    [60_000, 7272].map(|port| Endpoint { address: [1; 16], port })
-}
-
 impl<'r> Connection<'r> {
     /// Opens one at `now`, with these initial sequence numbers.
     pub(crate) fn open(now: Nanos, initial: [u32; 2], random: &'r mut Random) -> Self {
@@ -56,7 +37,7 @@ impl<'r> Connection<'r> {
     }
 
     /// Both sides send their frames, in turns, each after its handshake.
-    pub(crate) fn talk(&mut self, sides: [Vec<Vec<u8>>; 2], layout: Layout) {
+    pub(crate) fn talk(&mut self, sides: &[Vec<Vec<u8>>; 2], layout: Layout) {
         let [mut client, mut server] =
             sides.each_ref().map(|frames| segments(frames, layout, self.random));
         for (from_client, side) in [(true, &mut client), (false, &mut server)] {
