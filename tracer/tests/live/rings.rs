@@ -36,17 +36,22 @@ const RINGS: u32 = 4;
 const RING_SIZE: u32 = 1 << 20;
 const CONNECTIONS: usize = 32;
 
-/// The classifier with several rings, on the loopback interface of a namespace.
-fn classifier(namespace: &Namespace) -> (Classifier, Attachments) {
+/// The classifier with so many rings, which hold everything.
+fn load(rings: u32) -> Classifier {
     let ports: PortList = "7272".parse().expect("a port");
     let settings = Settings {
-        rings: RINGS,
+        rings,
         ring_size: RING_SIZE,
         snaplen: u32::MAX,
         pure_acks: false,
         shown: u32::MAX,
     };
-    let mut classifier = Classifier::load(settings, &ports.set()).expect("it can be loaded");
+    Classifier::load(settings, &ports.set()).expect("it can be loaded")
+}
+
+/// The classifier with several rings, on the loopback interface of a namespace.
+fn classifier(namespace: &Namespace) -> (Classifier, Attachments) {
+    let mut classifier = load(RINGS);
     let mut attachments = Attachments::new(Attach::Auto);
     let loopback = Interface {
         index: 1,
@@ -93,6 +98,22 @@ fn both_directions_of_a_connection_go_into_one_ring_and_connections_into_several
         assert!(records.clone().all(|&records| records >= 3), "{rings:?}");
         attachments.detach_all(&mut classifier);
     }
+}
+
+#[test]
+fn several_rings_are_little_more_for_the_verifier_to_go_through_than_one() {
+    let instructions = |rings| {
+        let mut classifier = load(rings);
+        let program = classifier.program(LinkLayer::Ethernet).expect("it is there");
+        program.info().expect("it is loaded").verified_instruction_count()
+    };
+    // Kernels before 5.16 do not say.
+    let Some(one) = instructions(1) else { return };
+    let several = instructions(RINGS).expect("it said so before");
+    println!(
+        "the verifier has gone through {one} instructions for one ring, {several} for several"
+    );
+    assert!(several < one + one / 4, "{one} for one, {several} for several");
 }
 
 /// What was told of each connection by each side, and the last `stats`, without what differs from
