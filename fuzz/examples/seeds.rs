@@ -108,8 +108,9 @@ impl Seeds {
             let len = usize::try_from(header.len)?;
             let Some((payload, after)) = rest.split_at_checked(len) else { break };
             if header.rsv == tracer::ws::frame::Header::RSV1 {
-                let mut payload = payload.to_vec();
-                mask::unmask(&mut payload, header.mask.unwrap_or_default(), 0);
+                let mut room = Vec::new();
+                let payload =
+                    mask::unmask(payload, header.mask.unwrap_or_default(), 0, &mut room);
                 messages.extend(u16::try_from(len)?.to_be_bytes());
                 messages.extend(payload);
             }

@@ -216,7 +216,7 @@ impl<'a> Wire<'a> {
             more: false,
             left_out: 0,
             elided: 0,
-            may_begin_frame: false,
+            frame_at: None,
         }
     }
 

@@ -49,7 +49,7 @@ fn inflate(
     let mut run = || {
         inflater.start(window)?;
         pieces.iter().try_for_each(|piece| inflater.feed(window, piece, &mut out))?;
-        inflater.finish(window, &mut out)
+        inflater.finish(window, &[], &mut out)
     };
     let result = run();
     // A window grows to twice its size, and is in two places while it does.
@@ -90,7 +90,7 @@ fn round_trip(mut input: Input<'_>, side: Side) {
             .into_iter()
             .try_for_each(|piece| inflater.feed(&mut window, piece, &mut out));
         feeds.expect("what a compressor wrote");
-        inflater.finish(&mut window, &mut out).expect("what a compressor ended");
+        inflater.finish(&mut window, &[], &mut out).expect("what a compressor ended");
         assert!(got == plain, "{} bytes became {}", plain.len(), got.len());
         assert!(window.memory() <= 4 << side.window_bits);
     }

@@ -4,10 +4,56 @@
 //! be copied, only the next header, and for that its place must be known. Text is copied whole (it
 //! is checked for UTF-8), and a stream with anything unusual in it is copied whole, too.
 
+use crate::record::LARGEST_CLASS;
+
 /// A masked frame's header with a 64-bit length (RFC 6455 section 5.2).
 const MAX_HEADER_LEN: u32 = 14;
 /// Frames that are longer than what is shown by less are not worth following.
 pub const WORTHWHILE: u32 = 4096;
+/// A segment that is shorter does not begin such a frame: a sender fills it, however small the
+/// path's largest packet is.
+pub const LEAST_SEGMENT: u32 = 512;
+/// No frame is longer: what says so is the middle of a payload.
+const MAX_FRAME_LEN: u64 = u32::MAX as u64;
+/// Nanoseconds in which user space confirms what is right. It may have to search for frames itself.
+const PATIENCE: u64 = 1_000_000_000;
+
+/// Where a segment is in the stream, and when it came.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    /// Sequence number of its first byte.
+    pub seq: u32,
+    /// Bytes of its payload.
+    pub len: u32,
+    /// `CLOCK_MONOTONIC` in nanoseconds.
+    pub time: u64,
+    /// It opens a connection.
+    pub is_syn: bool,
+    /// [`Followed::is_worthwhile`] says so of its first bytes.
+    pub may_begin: bool,
+}
+
+impl Arrival {
+    /// Sequence number behind it.
+    #[inline(always)]
+    fn end(&self) -> u32 {
+        self.seq.wrapping_add(self.len)
+    }
+}
+
+/// What to do with a segment of a direction that is followed, or was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Go on following.
+    Follow,
+    /// Copy it whole.
+    Pass,
+    /// Follow from here.
+    Anew,
+}
+
+/// More than any frame is long. Not `u64::MAX`: LLVM calls `memset` for that, byte by byte.
+const ENDLESS: u64 = 1 << 63;
 
 /// Where a direction's frames are; a value of the classifier's table.
 ///
@@ -19,11 +65,13 @@ pub struct Followed {
     left: u64,
     /// The first of those that are to be copied.
     show: u64,
+    /// When the segment came that a confirmation must not be older than.
+    since: u64,
     /// Sequence number behind the last segment.
-    pub next: u32,
-    /// Sequence number at which a frame was taken to begin. User space knows if one does.
-    pub origin: u32,
-    /// 1 once user space has said that one does.
+    next: u32,
+    /// Sequence number at which the latest frame began whose header is there.
+    frame: u32,
+    /// 1 once user space has said that it did.
     is_confirmed: u32,
     /// 1 in a text message.
     is_text: u32,
@@ -33,13 +81,13 @@ pub struct Followed {
     is_stopped: u32,
     /// Bytes of a header that are being loaded.
     loading: u32,
-    /// Spells out the padding.
-    reserved: u32,
+    /// 1 when the record in the making has bytes of a header.
+    has_header: u32,
     /// Those bytes; there is room for a load of 16 bytes behind the longest beginning.
     header: [u8; 32],
 }
 
-const _: () = assert!(size_of::<Followed>() == 80);
+const _: () = assert!(size_of::<Followed>() == 88);
 
 /// What a CPU copies a segment with.
 #[repr(C)]
@@ -54,33 +102,83 @@ pub struct Walk {
 /// Where the copying of a segment is. In memory, and not in registers, because the verifier then
 /// knows as little of one turn of the loop as of any other.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Place {
+    /// Where in the payload the record in the making begins.
+    start: u32,
+    /// Where in the payload the next piece does.
     at: u32,
+    /// Bytes of options in the record.
     options_len: u32,
+    /// Payload bytes for which the ring had no room.
+    lost: u32,
+}
+
+/// What [`Place`] says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spot {
+    /// Where in the payload the record in the making begins.
+    pub start: u32,
+    /// Where in the payload the next piece does.
+    pub at: u32,
+    /// Bytes of options in the record.
+    pub options_len: u32,
 }
 
 impl Place {
     /// Begins a segment with so many bytes of options.
     #[inline(always)]
     pub fn begin(&mut self, options_len: u32) {
-        *self = Self { at: 0, options_len };
+        *self = Self { start: 0, at: 0, options_len, lost: 0 };
     }
 
-    /// Where in the payload the next record begins, and how many bytes of options it has.
+    /// Where it is.
     #[inline(always)]
     #[expect(unsafe_code, reason = "the compiler is not to remember the values either")]
-    pub fn get(&self) -> (u32, u32) {
-        let Self { at, options_len } = self;
+    pub fn get(&self) -> Spot {
+        let Self { start, at, options_len, lost: _ } = self;
         // SAFETY: references.
-        unsafe { ((&raw const *at).read_volatile(), (&raw const *options_len).read_volatile()) }
+        unsafe {
+            Spot {
+                start: (&raw const *start).read_volatile(),
+                at: (&raw const *at).read_volatile(),
+                options_len: (&raw const *options_len).read_volatile(),
+            }
+        }
     }
 
-    /// Goes on behind a record and what was left out.
+    /// Adds a piece to the record, which has room for more.
+    #[inline(always)]
+    pub fn extend(&mut self, bytes: u32) {
+        self.at += bytes;
+    }
+
+    /// There is no room for the record.
+    #[inline(always)]
+    pub fn lose(&mut self, bytes: u32) {
+        self.lost += bytes;
+    }
+
+    /// Behind the last record: an error is how many bytes were lost.
+    #[inline(always)]
+    pub fn outcome(&self) -> Result<(), u32> {
+        if self.lost == 0 { Ok(()) } else { Err(self.lost) }
+    }
+
+    /// Goes on with the next record, behind this one and what was left out.
     #[inline(always)]
     pub fn advance(&mut self, bytes: u32) {
         self.at += bytes;
+        self.start = self.at;
         self.options_len = 0;
+    }
+}
+
+impl Spot {
+    /// Payload bytes for which the record still has room.
+    #[inline(always)]
+    pub fn room(&self) -> u32 {
+        LARGEST_CLASS as u32 - self.options_len - (self.at - self.start)
     }
 }
 
@@ -93,56 +191,105 @@ pub struct Piece {
     pub skip: u32,
 }
 
+impl Piece {
+    /// Whether it ends its record. Nothing else may: where one ends must not depend on frames that
+    /// are not confirmed, since the search for frames looks at that.
+    #[inline(always)]
+    pub fn ends_record(&self, rest: u32, room: u32) -> bool {
+        self.skip > 0 || self.copy == rest || self.copy == room
+    }
+}
+
 /// This is no header that can be followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unusual;
 
 impl Followed {
-    /// Follows from a frame that may begin at `origin`, in a segment that ends before `next`.
+    /// Follows from the frame that may begin with a segment.
     #[inline(always)]
-    pub fn new(origin: u32, next: u32) -> Self {
+    pub fn new(first: &Arrival) -> Self {
         Self {
             left: 0,
             show: 0,
-            next,
-            origin,
+            since: first.time,
+            next: first.end(),
+            frame: first.seq,
             is_confirmed: 0,
             is_text: 0,
             have: 0,
             is_stopped: 0,
             loading: 0,
-            reserved: 0,
+            has_header: 0,
             header: [0; 32],
         }
     }
 
-    /// A frame does begin at `origin`: from the next frame on, bytes can be left out.
+    /// Takes the next segment. `confirmed` is when a record was written of which user space says that
+    /// [`Followed::asks`] was right.
     #[inline(always)]
-    pub fn confirm(&mut self) {
-        self.is_confirmed = 1;
+    pub fn arrive(&mut self, segment: &Arrival, confirmed: impl FnOnce() -> Option<u64>) -> Turn {
+        let otherwise = if segment.may_begin { Turn::Anew } else { Turn::Pass };
+        if segment.is_syn {
+            self.stop();
+            return Turn::Pass;
+        }
+        if self.is_stopped != 0 {
+            return otherwise;
+        }
+        let end = segment.end();
+        if segment.seq != self.next {
+            // An old segment again changes nothing. Else some are reordered, or lost before here.
+            if end.wrapping_sub(self.next).cast_signed() <= 0 {
+                return Turn::Pass;
+            }
+            self.stop();
+            return otherwise;
+        }
+        self.next = end;
+        // An older one says nothing: it may even have been of another connection.
+        if self.is_confirmed == 0 && confirmed().is_some_and(|time| time >= self.since) {
+            self.is_confirmed = 1;
+        }
+        let is_late = segment.time.wrapping_sub(self.since).cast_signed() > PATIENCE.cast_signed();
+        let may_be_wrong = self.is_confirmed == 0 && is_late && self.left > 0;
+        if may_be_wrong && segment.may_begin { Turn::Anew } else { Turn::Follow }
+    }
+
+    /// A record made at `time` is complete, and there was room for it or not. User space keeps its
+    /// place when some of a payload is missing; with a header it may lose it, so it gets all there
+    /// is until it says that it has not.
+    #[inline(always)]
+    pub fn written(&mut self, time: u64, is_lost: bool) {
+        if is_lost && self.has_header == 1 {
+            self.since = time + 1;
+            self.is_confirmed = 0;
+            self.show = ENDLESS;
+        }
+        self.has_header = 0;
+    }
+
+    /// Sequence number at which the latest frame began, as long as user space has not confirmed it.
+    #[inline(always)]
+    pub fn asks(&self) -> Option<u32> {
+        (self.is_stopped == 0 && self.is_confirmed == 0).then_some(self.frame)
     }
 
     /// Follows no more: what comes is copied, as if it were of an endless frame that is shown.
     #[inline(always)]
     pub fn stop(&mut self) {
         self.is_stopped = 1;
-        self.left = u64::MAX;
-        self.show = u64::MAX;
-    }
-
-    /// Whether it is not followed any more.
-    #[inline(always)]
-    pub fn is_stopped(&self) -> bool {
-        self.is_stopped != 0
+        self.left = ENDLESS;
+        self.show = ENDLESS;
     }
 
     /// Whether bytes that begin a segment may begin a binary message worth following.
     #[inline(always)]
     pub fn is_worthwhile(first: &[u8; 10], limit: u32) -> bool {
-        first[0] & 0x7f == 2 && payload_len(first) >= u64::from(limit) + u64::from(WORTHWHILE)
+        let least = u64::from(limit) + u64::from(WORTHWHILE);
+        first[0] & 0x7f == 2 && (least..=MAX_FRAME_LEN).contains(&payload_len(first))
     }
 
-    /// How many bytes to load next behind [`Followed::header_place`]; 0 inside a payload.
+    /// How many bytes of a header to load next behind [`Followed::header_place`]; 0 inside a payload.
     #[inline(always)]
     pub fn header_room(&self) -> u32 {
         if self.left > 0 { 0 } else { MAX_HEADER_LEN.saturating_sub(self.have) }
@@ -161,10 +308,11 @@ impl Followed {
         &raw mut self.loading
     }
 
-    /// Takes `loaded` bytes that may begin or go on with a header. Returns how many do. `limit` is
-    /// what is shown of a binary message.
+    /// Takes `loaded` bytes from `seq` on that may begin or go on with a header. Returns how many do.
+    /// `limit` is what is shown of a binary message.
     #[inline(always)]
-    pub fn header(&mut self, loaded: u32, limit: u32) -> Result<u32, Unusual> {
+    pub fn header(&mut self, loaded: u32, seq: u32, limit: u32) -> Result<u32, Unusual> {
+        self.has_header = 1;
         let have = self.have;
         let total = have + loaded;
         let needed = if total < 2 { 2 } else { header_len(self.header[1]) };
@@ -173,22 +321,23 @@ impl Followed {
             return Ok(loaded);
         }
         self.have = 0;
+        self.frame = seq.wrapping_sub(have);
         self.left = payload_len(&self.header);
         match self.header[0] & 0x7f {
             0 => {}
             1 => self.is_text = 1,
             2 => self.is_text = 0,
             8..=10 => {
-                self.show = u64::MAX;
+                self.show = ENDLESS;
                 return Ok(needed - have);
             }
             _ => return Err(Unusual),
         }
-        if self.left >> 62 != 0 {
+        if self.left > MAX_FRAME_LEN {
             return Err(Unusual);
         }
         let is_whole = self.is_text == 1 || self.is_confirmed == 0;
-        self.show = if is_whole { u64::MAX } else { u64::from(limit) };
+        self.show = if is_whole { ENDLESS } else { u64::from(limit) };
         Ok(needed - have)
     }
 
@@ -228,105 +377,4 @@ fn payload_len(header: &[u8]) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LIMIT: u32 = 20;
-
-    fn frame(first: u8, masked: bool, len: usize) -> Vec<u8> {
-        let mask = u8::from(masked) << 7;
-        let mut frame = match len {
-            ..=125 => vec![first, mask | len as u8],
-            126..=0xffff => [&[first, mask | 126][..], &(len as u16).to_be_bytes()].concat(),
-            _ => [&[first, mask | 127][..], &(len as u64).to_be_bytes()].concat(),
-        };
-        frame.extend([9; 4].iter().take(if masked { 4 } else { 0 }));
-        frame.extend((0..len).map(|i| i as u8));
-        frame
-    }
-
-    /// Follows segments as the classifier does. Returns a flag for each byte: copied or not.
-    fn walk(followed: &mut Followed, segment: &[u8], room: u32) -> Result<Vec<bool>, Unusual> {
-        let (mut at, mut copied) = (0, Vec::new());
-        while at < segment.len() {
-            let rest = (segment.len() - at) as u32;
-            let loaded = followed.header_room().min(rest);
-            let (header, have) = followed.header_place();
-            let from = &segment[at..at + loaded as usize];
-            header[have as usize..][..from.len()].copy_from_slice(from);
-            let used = if loaded > 0 { followed.header(loaded, LIMIT)? } else { 0 };
-            let Piece { copy, skip } = followed.payload(rest - used, room - used);
-            assert!(used + copy + skip > 0 && used + copy <= room, "it gets on");
-            copied
-                .extend([vec![true; (used + copy) as usize], vec![false; skip as usize]].concat());
-            at += (used + copy + skip) as usize;
-        }
-        Ok(copied)
-    }
-
-    /// Frames, and a flag for each of their bytes: whether it has to be copied.
-    fn stream() -> (Vec<u8>, Vec<bool>) {
-        let kinds = [
-            (0x82, 70_000, false),
-            (0x82, 5, false),
-            (0x89, 100, true),
-            (0x02, 300, false),
-            (0x8a, 0, true),
-            (0x00, 400, false),
-            (0x80, 0, false),
-            (0x01, 300, true),
-            (0x80, 66_000, true),
-            (0x82, 126, false),
-        ];
-        let (mut bytes, mut wanted) = (Vec::new(), Vec::new());
-        for (n, (first, len, is_whole)) in kinds.into_iter().enumerate() {
-            let frame = frame(first, n % 3 == 0, len);
-            let header = frame.len() - len;
-            let shown = header + if is_whole { len } else { len.min(LIMIT as usize) };
-            wanted.extend((0..frame.len()).map(|i| i < shown));
-            bytes.extend(frame);
-        }
-        (bytes, wanted)
-    }
-
-    #[test]
-    fn headers_and_what_is_shown_are_copied_however_segments_are_cut() {
-        let (bytes, wanted) = stream();
-        for cut in [1, 2, 3, 7, 13, 100, 1448, 65_536, 1 << 20] {
-            let mut followed = Followed::new(0, 0);
-            followed.confirm();
-            let mut copied = Vec::new();
-            for segment in bytes.chunks(cut) {
-                copied.extend(walk(&mut followed, segment, 1000).unwrap());
-            }
-            assert!(copied == wanted, "segments of {cut}");
-        }
-    }
-
-    #[test]
-    fn before_a_frame_is_confirmed_everything_is_copied() {
-        let (bytes, _) = stream();
-        let copied = walk(&mut Followed::new(0, 0), &bytes, 1000).unwrap();
-        assert_eq!(copied, vec![true; bytes.len()]);
-    }
-
-    #[test]
-    fn what_cannot_be_followed_is_noticed() {
-        for first in [0xc2, 0x83, 0x92, 0x8b, 0xa1] {
-            let segment = frame(first, false, 10);
-            assert_eq!(walk(&mut Followed::new(0, 0), &segment, 1000), Err(Unusual), "{first:x}");
-        }
-        let endless = [0x82, 127, 0x80, 0, 0, 0, 0, 0, 0, 0];
-        assert_eq!(walk(&mut Followed::new(0, 0), &endless, 1000), Err(Unusual));
-    }
-
-    #[test]
-    fn only_long_binary_messages_are_worthwhile() {
-        let begins = |first, len| {
-            Followed::is_worthwhile(frame(first, false, len).first_chunk().unwrap(), LIMIT)
-        };
-        assert!(begins(0x82, 5000) && begins(0x02, 100_000));
-        assert!(!begins(0x82, 4000) && !begins(0x81, 5000) && !begins(0xc2, 5000));
-        assert!(!begins(0x80, 100_000));
-    }
-}
+mod tests;

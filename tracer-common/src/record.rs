@@ -1,5 +1,7 @@
 //! The record that crosses the ring buffer: one TCP segment, or one part of a long one.
 
+use crate::packet::Address;
+
 /// Length of the smallest record's data; each class is four times the one before.
 pub const SMALLEST_CLASS: usize = 128;
 /// Length of the largest record's data: a longer segment comes in several records.
@@ -9,6 +11,8 @@ pub const LARGEST_CLASS: usize = 32 * 1024;
 pub const MAX_RECORDS_PER_SEGMENT: u32 = MAX_FOLLOWED_PIECES + 17;
 /// Records of a segment in which frames are followed; one with more is copied whole from there on.
 pub const MAX_FOLLOWED_PIECES: u32 = 8;
+/// Ring buffers that the classifier can tell apart.
+pub const MAX_RINGS: u32 = 64;
 
 /// What stands before a record's data. The data is the TCP options (`options_len` bytes, only in a
 /// segment's first record), then `captured` bytes of payload; what follows in the record, up to
@@ -18,10 +22,10 @@ pub const MAX_FOLLOWED_PIECES: u32 = 8;
 pub struct RecordHeader {
     /// `CLOCK_MONOTONIC` in nanoseconds when the classifier saw the segment.
     pub time: u64,
-    /// Source address; IPv4 as an IPv4-mapped IPv6 address (RFC 4291 section 2.5.5.2).
-    pub source: [u8; 16],
-    /// Destination address, written as `source` is.
-    pub destination: [u8; 16],
+    /// Source address.
+    pub source: Address,
+    /// Destination address.
+    pub destination: Address,
     /// Source port.
     pub source_port: u16,
     /// Destination port.
@@ -50,7 +54,8 @@ pub struct RecordHeader {
     pub marks: u16,
     /// Payload bytes that were left out on request. Of a bypassed flow
     /// ([`crate::flow::Bypassed`]): since the record before, this segment's own included. Of a
-    /// followed one ([`crate::follow::Followed`]): behind those in this record.
+    /// followed one ([`crate::follow::Followed`]): behind those in this record. With
+    /// [`marks::ASKS`]: a sequence number instead.
     pub left_out: u32,
 }
 
@@ -58,8 +63,9 @@ pub struct RecordHeader {
 pub mod marks {
     /// The flow is bypassed.
     pub const BYPASSED: u16 = 1;
-    /// A frame worth following may begin with this segment.
-    pub const MAY_BEGIN_FRAME: u16 = 2;
+    /// The flow is followed, and nothing is left out yet: `left_out` is the sequence number at which
+    /// the latest frame begins, if the classifier is right ([`crate::follow::Followed::asks`]).
+    pub const ASKS: u16 = 2;
 }
 
 const _: () = assert!(size_of::<RecordHeader>() == 80);
@@ -93,8 +99,8 @@ impl RecordHeader {
         }
         Self {
             time: u64::from_ne_bytes(at(bytes, 0)),
-            source: at(bytes, 8),
-            destination: at(bytes, 24),
+            source: at(bytes, 8).into(),
+            destination: at(bytes, 24).into(),
             source_port: u16::from_ne_bytes(at(bytes, 40)),
             destination_port: u16::from_ne_bytes(at(bytes, 42)),
             seq: u32::from_ne_bytes(at(bytes, 44)),

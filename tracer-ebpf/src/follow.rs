@@ -2,7 +2,7 @@
 //! frames can be followed. `tracer_common::follow` knows how; here are the tables and the packet.
 
 use tracer_common::{
-    follow::{Followed, Piece, Unusual, WORTHWHILE},
+    follow::{Arrival, Followed, LEAST_SEGMENT, Piece, Turn, Unusual},
     packet::{Ip, Packet as _, Tcp, flags},
     record::marks,
 };
@@ -12,41 +12,45 @@ use crate::{
     skb::{Skb, bounded, forget},
 };
 
-/// Where the segment's frames are, if its direction is followed, and the marks for its records.
+/// Where the segment's frames are, if its direction is followed.
 #[inline(always)]
-pub(crate) fn begin(skb: &Skb, ip: &Ip, tcp: &Tcp) -> (Option<&'static mut Followed>, u16) {
+pub(crate) fn begin(skb: &Skb, ip: &Ip, tcp: &Tcp, time: u64) -> Option<&'static mut Followed> {
     let shown = maps::SHOWN.load();
-    if shown == u32::MAX || tcp.payload_len == 0 || tcp.flags & flags::SYN != 0 {
-        return (None, 0);
+    let is_syn = tcp.flags & flags::SYN != 0;
+    if shown == u32::MAX || (tcp.payload_len == 0 && !is_syn) {
+        return None;
     }
-    let may_begin = tcp.payload_len >= WORTHWHILE
+    let may_begin = tcp.payload_len >= LEAST_SEGMENT
+        && !is_syn
         && skb
             .load(tcp.options_offset + tcp.options_len)
             .is_some_and(|first| Followed::is_worthwhile(&first, shown));
     if !may_begin && !maps::has_followed_flows() {
-        return (None, 0);
+        return None;
     }
     let key = flows::key(skb, ip, tcp);
-    let end = tcp.seq.wrapping_add(tcp.payload_len);
-    if let Some(frames) = maps::frames(&key).filter(|frames| !frames.is_stopped()) {
-        if frames.next == tcp.seq {
-            frames.next = end;
-            if maps::is_confirmed(&key, frames.origin) {
-                frames.confirm();
-            }
-            return (Some(frames), 0);
+    let segment = Arrival { seq: tcp.seq, len: tcp.payload_len, time, is_syn, may_begin };
+    let (frames, turn) = match maps::frames(&key) {
+        Some(frames) => {
+            let turn = frames.arrive(&segment, || maps::confirmed(&key));
+            (Some(frames), turn)
         }
-        // An old segment again changes nothing. Else some are reordered, or were lost before here.
-        if end.wrapping_sub(frames.next) as i32 <= 0 {
-            return (None, 0);
-        }
-        frames.stop();
+        None => (None, if may_begin { Turn::Anew } else { Turn::Pass }),
+    };
+    match turn {
+        Turn::Follow => frames,
+        Turn::Pass => None,
+        Turn::Anew => maps::follow(&key, &segment),
     }
-    if !may_begin {
-        return (None, 0);
+}
+
+/// The marks of a record, and what goes with them.
+#[inline(always)]
+pub(crate) fn marks(frames: &Followed, left_out: u32) -> (u16, u32) {
+    match frames.asks() {
+        Some(frame) => (marks::ASKS, frame),
+        None => (0, left_out),
     }
-    let frames = maps::follow(&key, tcp.seq, end);
-    (frames, marks::MAY_BEGIN_FRAME)
 }
 
 /// What to copy next of the `rest` bytes that begin `at` in the payload, `room` of them at most, and
@@ -60,7 +64,7 @@ pub(crate) fn next_piece(
     rest: u32,
     room: u32,
 ) -> Piece {
-    let used = header(skb, tcp, frames, at, rest).unwrap_or_else(|Unusual| {
+    let used = header(skb, tcp, frames, at, rest.min(room)).unwrap_or_else(|Unusual| {
         frames.stop();
         0
     });
@@ -68,7 +72,7 @@ pub(crate) fn next_piece(
     Piece { copy: used + copy, skip }
 }
 
-/// Reads what the segment has of a header, where one is due. Returns how many bytes.
+/// Reads what there is of a header in `rest` bytes, where one is due. Returns how many bytes.
 #[inline(always)]
 fn header(skb: &Skb, tcp: &Tcp, frames: &mut Followed, at: u32, rest: u32) -> Result<u32, Unusual> {
     let wanted = frames.header_room().min(rest);
@@ -84,5 +88,5 @@ fn header(skb: &Skb, tcp: &Tcp, frames: &mut Followed, at: u32, rest: u32) -> Re
     if !skb.copy::<16>(offset, place, len) {
         return Err(Unusual);
     }
-    frames.header(len, maps::SHOWN.load())
+    frames.header(len, tcp.seq.wrapping_add(at), maps::SHOWN.load())
 }

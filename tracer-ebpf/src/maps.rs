@@ -2,14 +2,17 @@
 
 use aya_ebpf::{
     Global,
-    macros::map,
-    maps::{Array, LruHashMap, PerCpuArray, RingBuf},
+    btf_maps::{ArrayOfMaps, RingBuf},
+    macros::{btf_map, map},
+    maps::{Array, LruHashMap, PerCpuArray, ring_buf::RingBufEntry},
 };
 use tracer_common::{
     counters::Counters,
-    flow::{Bypassed, FlowKey},
-    follow::{Followed, Walk},
+    flow::{self, Bypassed, FlowKey},
+    follow::{Arrival, Followed, Walk},
+    packet::{Ip, Tcp},
     ports::PortSet,
+    record::{MAX_RINGS, Record},
 };
 
 /// The traced ports; user space may change them while the program runs.
@@ -20,9 +23,20 @@ static PORTS: Array<PortSet> = Array::with_max_entries(1, 0);
 #[map]
 pub(crate) static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(1, 0);
 
-/// The way to user space; the loader sizes it.
-#[map]
-pub(crate) static RECORDS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
+/// The loader sizes them. As a template this has to be of whole pages, however large those are.
+type Ring = RingBuf<(), { 64 << 10 }>;
+
+/// The way to user space, where one is enough.
+#[btf_map]
+static RECORDS: Ring = Ring::new();
+
+/// The ways to user space where there are several.
+#[btf_map]
+static RINGS: ArrayOfMaps<Ring, { MAX_RINGS as usize }> = ArrayOfMaps::new();
+
+/// How many ways there are. The verifier knows it, and drops what is for other numbers.
+#[unsafe(no_mangle)]
+static RING_COUNT: Global<u32> = Global::new(1);
 
 /// Flows whose payload nobody wants; user space adds them, and the ones not seen for longest go.
 #[map]
@@ -37,9 +51,9 @@ static HAS_BYPASSED: Array<u32> = Array::with_max_entries(1, 0);
 #[map]
 static FOLLOWED: LruHashMap<FlowKey, Followed> = LruHashMap::with_max_entries(16_384, 0);
 
-/// Where user space has seen that a frame begins, by sequence number.
+/// When a segment came with which, as user space has seen, a frame begins.
 #[map]
-static CONFIRMED: LruHashMap<FlowKey, u32> = LruHashMap::with_max_entries(16_384, 0);
+static CONFIRMED: LruHashMap<FlowKey, u64> = LruHashMap::with_max_entries(16_384, 0);
 
 /// 1 once there is a followed direction: before that, nothing is looked up.
 #[map]
@@ -61,6 +75,16 @@ pub(crate) static SNAPLEN: Global<u32> = Global::new(u32::MAX);
 /// for the WebSocket side.
 #[unsafe(no_mangle)]
 pub(crate) static PURE_ACKS: Global<u8> = Global::new(0);
+
+/// Room for a record in the ring of the segment's flow.
+#[inline(always)]
+pub(crate) fn reserve<const N: usize>(ip: &Ip, tcp: &Tcp) -> Option<RingBufEntry<Record<N>>> {
+    let ring = match RING_COUNT.load() {
+        1 => &RECORDS,
+        count => RINGS.get(flow::ring(ip, tcp, count))?,
+    };
+    ring.reserve_untyped(0)
+}
 
 #[inline(always)]
 pub(crate) fn has_bypassed_flows() -> bool {
@@ -91,20 +115,20 @@ pub(crate) fn frames(key: &FlowKey) -> Option<&'static mut Followed> {
     Some(unsafe { &mut *frames })
 }
 
-/// Follows a direction from a frame that may begin at `origin`, in a segment that ends before `next`.
+/// Follows a direction from the frame that may begin with a segment.
 #[inline(always)]
-pub(crate) fn follow(key: &FlowKey, origin: u32, next: u32) -> Option<&'static mut Followed> {
-    FOLLOWED.insert(key, Followed::new(origin, next), 0).ok()?;
+pub(crate) fn follow(key: &FlowKey, first: &Arrival) -> Option<&'static mut Followed> {
+    FOLLOWED.insert(key, Followed::new(first), 0).ok()?;
     // SAFETY: a map's value; every writer writes the same.
     unsafe { *HAS_FOLLOWED.get_ptr_mut(0)? = 1 };
     frames(key)
 }
 
-/// Whether user space has seen a frame begin at `origin`.
+/// When a segment came with which, as user space has seen, a frame begins.
 #[inline(always)]
-pub(crate) fn is_confirmed(key: &FlowKey, origin: u32) -> bool {
-    // SAFETY: a value of the map, which its writer replaces as a whole.
-    unsafe { CONFIRMED.get(key) }.is_some_and(|confirmed| *confirmed == origin)
+pub(crate) fn confirmed(key: &FlowKey) -> Option<u64> {
+    // SAFETY: a value of the map, copied at once.
+    unsafe { CONFIRMED.get(key) }.copied()
 }
 
 #[inline(always)]

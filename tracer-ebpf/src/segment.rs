@@ -6,18 +6,18 @@ use core::ptr::addr_of_mut;
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use tracer_common::{
     counters::Counters,
-    follow::{Piece, Walk},
+    follow::{Piece, Spot, Walk},
     packet::{Ip, Tcp, flags},
     record::{
-        LARGEST_CLASS, MAX_FOLLOWED_PIECES, MAX_RECORDS_PER_SEGMENT, Record, RecordHeader,
-        SMALLEST_CLASS, marks,
+        LARGEST_CLASS, MAX_FOLLOWED_PIECES, MAX_RECORDS_PER_SEGMENT, RecordHeader, SMALLEST_CLASS,
+        marks,
     },
 };
 
 use crate::{
     flows::{self, Wanted},
     follow,
-    maps::{self, PURE_ACKS, RECORDS, SNAPLEN},
+    maps::{self, PURE_ACKS, SNAPLEN},
     skb::{Skb, forget},
 };
 
@@ -85,31 +85,47 @@ fn copy_parts(
     counters: &mut Counters,
 ) -> Result<(), u32> {
     let wanted = tcp.payload_len.min(SNAPLEN.load());
-    let Some(Walk { place, whole }) = maps::walk(tcp.options_len) else { return Err(wanted) };
-    let (frames, marks) = follow::begin(skb, ip, tcp);
-    let frames = frames.unwrap_or(whole);
+    let options_len = tcp.options_len;
+    let followed = follow::begin(skb, ip, tcp, time);
+    // Nearly every segment is one part, and this is all that is done for it.
+    if followed.is_none() && options_len + wanted <= LARGEST_CLASS as u32 {
+        let part =
+            Part { offset: 0, captured: wanted, options_len, more: false, marks: 0, left_out: 0 };
+        return if put(skb, ip, tcp, &part, time) { Ok(()) } else { Err(wanted) };
+    }
+    let Some(Walk { place, whole }) = maps::walk(options_len) else { return Err(wanted) };
+    let frames = followed.unwrap_or(whole);
     for n in 0..MAX_RECORDS_PER_SEGMENT {
         if n == MAX_FOLLOWED_PIECES {
             frames.stop();
         }
-        let (offset, options_len) = place.get();
-        let rest = wanted - offset;
-        let piece =
-            follow::next_piece(skb, tcp, frames, offset, rest, LARGEST_CLASS as u32 - options_len);
-        let Piece { copy: captured, skip: left_out } = piece;
-        let more = captured + left_out < rest;
+        let spot @ Spot { start: offset, at, options_len } = place.get();
+        let (rest, room) = (wanted - at, spot.room());
+        let piece = follow::next_piece(skb, tcp, frames, at, rest, room);
+        let Piece { copy, skip } = piece;
+        if !piece.ends_record(rest, room) {
+            place.extend(copy);
+            continue;
+        }
+        let captured = at - offset + copy;
+        let more = copy + skip < rest;
+        let (marks, left_out) = follow::marks(frames, skip);
         let part = Part { offset, captured, options_len, more, marks, left_out };
-        if !put(skb, ip, tcp, &part, time) {
-            break;
+        let is_lost = !put(skb, ip, tcp, &part, time);
+        frames.written(time, is_lost);
+        if is_lost {
+            place.lose(captured + skip);
+        } else {
+            counters.elided_bytes += u64::from(skip);
         }
-        counters.elided_bytes += u64::from(left_out);
         if !more {
-            return Ok(());
+            return place.outcome();
         }
-        place.advance(captured + left_out);
+        place.advance(copy + skip);
     }
     frames.stop();
-    Err(wanted - place.get().0)
+    place.lose(wanted - place.get().start);
+    place.outcome()
 }
 
 /// Writes one record.
@@ -126,7 +142,7 @@ pub(crate) fn put(skb: &Skb, ip: &Ip, tcp: &Tcp, part: &Part, time: u64) -> bool
 
 #[inline(always)]
 fn put_class<const N: usize>(skb: &Skb, ip: &Ip, tcp: &Tcp, part: &Part, time: u64) -> bool {
-    let Some(mut entry) = RECORDS.reserve::<Record<N>>(0) else {
+    let Some(mut entry) = maps::reserve::<N>(ip, tcp) else {
         return false;
     };
     let record = entry.as_mut_ptr();

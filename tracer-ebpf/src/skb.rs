@@ -39,6 +39,22 @@ impl Skb {
         unsafe { (*self.raw).len }
     }
 
+    /// The value at `offset`.
+    ///
+    /// # Safety
+    ///
+    /// Any bytes are a `T`.
+    #[inline(always)]
+    unsafe fn read<T>(&self, offset: u32) -> Option<T> {
+        let mut value = MaybeUninit::<T>::uninit();
+        let to = value.as_mut_ptr().cast();
+        // SAFETY: the helper writes exactly the value's bytes, zeroes when it fails.
+        unsafe {
+            let failed = bpf_skb_load_bytes(self.raw.cast(), offset, to, size_of::<T>() as u32);
+            if failed == 0 { Some(value.assume_init()) } else { None }
+        }
+    }
+
     /// Copies `len` bytes at `offset` into `to`; `N` is a power of two. False when the packet is
     /// shorter. Nothing is copied for `len` 0 or above `N`.
     #[inline(always)]
@@ -56,16 +72,14 @@ impl Skb {
 impl Packet for Skb {
     #[inline(always)]
     fn load<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
-        let mut bytes = MaybeUninit::<[u8; N]>::uninit();
-        // SAFETY: the helper writes exactly `N` bytes, zeroes when it fails.
-        let bytes = unsafe {
-            let to = bytes.as_mut_ptr().cast();
-            if bpf_skb_load_bytes(self.raw.cast(), offset, to, N as u32) != 0 {
-                return None;
-            }
-            bytes.assume_init()
-        };
-        Some(bytes)
+        // SAFETY: any bytes are an array of bytes.
+        unsafe { self.read(offset) }
+    }
+
+    #[inline(always)]
+    fn words<const N: usize>(&self, offset: u32) -> Option<[u32; N]> {
+        // SAFETY: any bytes are an array of words.
+        unsafe { self.read(offset) }
     }
 
     #[inline(always)]

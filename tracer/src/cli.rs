@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, ValueEnum};
+use tracer_common::record::MAX_RINGS;
 
 use crate::config::{PortList, Size};
 
@@ -88,7 +89,17 @@ pub struct Cli {
     #[arg(long, value_name = "HOW", default_value = "auto", conflicts_with = "read")]
     pub attach: Attach,
 
-    /// Size of the ring buffer between kernel and tracer [default: by the machine's caches]
+    /// Threads that decode, each with connections and a ring buffer of its own [default: one for every
+    /// four CPUs, 8 at most]
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_RINGS)),
+        conflicts_with = "read"
+    )]
+    pub threads: Option<u32>,
+
+    /// Size of all ring buffers between kernel and tracer together [default: by the machine's caches]
     #[arg(long, value_name = "SIZE", conflicts_with = "read")]
     pub ring_size: Option<Size>,
 

@@ -51,7 +51,9 @@ pub struct Live {
     pub capture: CaptureName,
     /// How to attach.
     pub attach: Attach,
-    /// Bytes of the ring buffer, where the user said.
+    /// Threads that decode, where the user said.
+    pub threads: Option<u32>,
+    /// Bytes of all ring buffers, where the user said.
     pub ring_size: Option<u32>,
     /// Leave out in the kernel what was found to be no WebSocket.
     pub bypass: bool,
@@ -91,6 +93,7 @@ impl Config {
             stats_interval,
             source: capture,
             attach,
+            threads,
             ring_size,
             no_bypass,
             limits,
@@ -102,18 +105,17 @@ impl Config {
         };
         let by_surroundings =
             if surroundings.is_terminal { FormatName::Text } else { FormatName::Json };
-        let elides = read.is_none()
-            && snaplen.is_none()
-            && !segments
-            && payload_limit.0 <= MAX_ELIDING_LIMIT;
+        // Who asks for every segment gets every segment, and gaps where they are cut.
+        let elides = snaplen.is_none() && !segments && payload_limit.0 <= MAX_ELIDING_LIMIT;
         let source = match read {
             Some(path) if path.as_os_str() == "-" => Source::Stdin,
             Some(path) => Source::File(path),
             None => Source::Live(Live {
                 interfaces: interface_names(interface)?,
                 snaplen: snaplen.unwrap_or(u32::MAX),
-                capture: supported(capture, attach)?,
+                capture: supported(capture, attach, threads)?,
                 attach,
+                threads,
                 ring_size: ring_size.map(ring_bytes).transpose()?,
                 // Who asks for every segment gets every segment.
                 bypass: !no_bypass && !segments,
@@ -126,7 +128,6 @@ impl Config {
                 ports: port.set(),
                 segments,
                 frames,
-                elides,
                 show_secrets,
                 limits: bounds(&limits, payload_limit),
             },
@@ -175,7 +176,11 @@ fn interface_names(names: Vec<String>) -> Result<Option<Vec<String>>, String> {
 }
 
 /// Refuses a capture that was not built in, and an option that it would ignore.
-fn supported(capture: CaptureName, attach: Attach) -> Result<CaptureName, String> {
+fn supported(
+    capture: CaptureName,
+    attach: Attach,
+    threads: Option<u32>,
+) -> Result<CaptureName, String> {
     match capture {
         CaptureName::Libpcap if !cfg!(feature = "libpcap") => Err("this tracer was built without \
             libpcap: install libpcap-dev and build it with `cargo build --release -p tracer \
@@ -183,6 +188,10 @@ fn supported(capture: CaptureName, attach: Attach) -> Result<CaptureName, String
             .to_owned()),
         CaptureName::Libpcap if attach != Attach::Auto => {
             Err("libpcap attaches nothing: leave out --attach with --source libpcap".to_owned())
+        }
+        CaptureName::Libpcap if threads.is_some_and(|threads| threads > 1) => {
+            Err("libpcap has one buffer, for one thread: leave out --threads with --source libpcap"
+                .to_owned())
         }
         _ => Ok(capture),
     }
@@ -342,7 +351,17 @@ mod tests {
         assert_eq!(live(&[]).capture, CaptureName::Bpf);
         assert_eq!(config(&["--source", "libpcap"]).is_ok(), cfg!(feature = "libpcap"));
         assert!(config(&["--source", "libpcap", "--attach", "tcx"]).is_err());
+        assert!(config(&["--source", "libpcap", "--threads", "2"]).is_err());
         assert!(config(&["--source", "libpcap", "-r", "x"]).is_err());
+    }
+
+    #[test]
+    fn threads_are_as_many_as_there_can_be_rings() {
+        assert_eq!(live(&[]).threads, None);
+        assert_eq!(live(&["--threads", "64"]).threads, Some(64));
+        for wrong in ["0", "65", "-1", "many"] {
+            assert!(config(&["--threads", wrong]).is_err(), "{wrong}");
+        }
     }
 
     #[test]
@@ -378,6 +397,7 @@ mod tests {
     fn a_file_does_not_go_with_capture_options() {
         assert!(config(&["-r", "x", "-i", "lo"]).is_err());
         assert!(config(&["-r", "x", "-s", "96"]).is_err());
+        assert!(config(&["-r", "x", "--threads", "2"]).is_err());
         assert_eq!(config(&["-r", "-"]).unwrap().source, Source::Stdin);
     }
 }

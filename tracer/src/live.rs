@@ -1,50 +1,38 @@
-//! A live run: what happens to interfaces and signals in one thread, records to events in another.
+//! A live run: what happens to interfaces and signals in one thread, records to events in others.
 //!
-//! The consumer treats the ring as a network driver treats its device: it sleeps in poll(2) until
+//! A consumer treats its ring as a network driver treats its device: it sleeps in poll(2) until
 //! the kernel says that a record came into an empty ring, drains, and then naps instead of asking
 //! to be woken, as long as naps find something.
 
 mod consumer;
+mod consumers;
 #[cfg(feature = "libpcap")]
 mod libpcap;
-mod ring_size;
+mod rings;
 
-use std::{io, time::Duration};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use rustix::event::{EventfdFlags, eventfd};
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    sync::oneshot,
-};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
-    capture::{
-        Capture, clock,
-        live::{
-            attach::{Attachment, Attachments},
-            counters::KernelCounters,
-            filters,
-            interface::{Change, Interface, Interfaces},
-            privilege,
-            program::{Classifier, Settings},
-            ring::Records,
-            ring_capture::RingCapture,
-            wishes::Wishes,
-        },
+    capture::live::{
+        attach::{Attachment, Attachments},
+        counters::KernelCounters,
+        filters,
+        interface::{Change, Interface, Interfaces},
+        privilege,
+        program::{Classifier, Settings},
+        ring::Records,
+        ring_capture::RingCapture,
+        wishes::Wishes,
     },
     cli::CaptureName,
     config::{Config, Live},
     notice::notice,
-    output::write_summary,
-    pipeline::{Listening, Pipeline},
 };
-use consumer::{Consumer, Ended};
-
-/// Signals that come so close together are one.
-const SAME_SIGNAL: Duration = Duration::from_millis(300);
-/// How long a consumer that is stuck in a write may take to end.
-const PATIENCE: Duration = Duration::from_secs(10);
+use consumers::{Consumers, report};
+use rings::Rings;
 
 /// Traces until a signal comes, or enough messages have.
 pub fn run(live: &Live, config: &Config) -> Result<()> {
@@ -62,16 +50,13 @@ async fn trace(live: &Live, config: &Config) -> Result<()> {
     privilege::check(&privilege::FOR_BPF)?;
     let mut signals = Signals::new()?;
     let mut tracing = Tracing::begin(live, config).await?;
-    let mut consumer = tracing.start_consumer(live, config)?;
+    let mut consumers = tracing.start_consumers(live, config)?;
     notice(format_args!("{}", tracing.describe(config)));
-    let ended = tracing.follow(&mut consumer, &mut signals, live).await;
-    // Detach first: what is in the ring by then still comes out.
+    let followed = tracing.follow(&mut consumers, &mut signals, live).await;
+    // Detach first: what is in the rings by then still comes out.
     tracing.end().await;
-    let ended = match ended {
-        Some(ended) => ended.context("the decoder has failed")?,
-        None => consumer.stop(&mut signals).await?,
-    };
-    report(ended, config)
+    followed?;
+    report(consumers.stop(&mut signals).await?, config)
 }
 
 /// The signals that end a run.
@@ -110,7 +95,7 @@ struct Tracing {
     classifier: Classifier,
     attachments: Attachments,
     interfaces: Interfaces,
-    ring_size: u32,
+    rings: Rings,
 }
 
 impl Tracing {
@@ -123,11 +108,10 @@ impl Tracing {
         if swept > 0 {
             notice(format_args!("removed {swept} filters that a killed tracer had left"));
         }
-        let ring_size = live
-            .ring_size
-            .unwrap_or_else(|| ring_size::for_this_machine(config.options.limits.payload));
+        let rings = Rings::choose(live, config.options.limits.payload)?;
         let settings = Settings {
-            ring_size,
+            rings: rings.count,
+            ring_size: rings.size,
             snaplen: live.snaplen,
             pure_acks: config.options.segments,
             shown: live.shown,
@@ -137,7 +121,7 @@ impl Tracing {
         #[cfg(feature = "ebpf-log")]
         crate::capture::live::diagnostics::follow(&mut classifier)?;
         let attachments = Attachments::new(live.attach);
-        let mut tracing = Self { classifier, attachments, interfaces, ring_size };
+        let mut tracing = Self { classifier, attachments, interfaces, rings };
         if let Err(error) = tracing.attach(&chosen, live) {
             tracing.end().await;
             return Err(error);
@@ -165,12 +149,16 @@ impl Tracing {
         Ok(())
     }
 
-    fn start_consumer(&mut self, live: &Live, config: &Config) -> Result<Running> {
-        let records = Records::new(self.classifier.take_records()?, self.ring_size as usize);
-        let counters = KernelCounters::new(self.classifier.take_counters()?);
+    fn start_consumers(&mut self, live: &Live, config: &Config) -> Result<Consumers> {
+        let counters = Arc::new(KernelCounters::new(self.classifier.take_counters()?));
         let wishes = Wishes::new(self.classifier.take_flows()?, live.bypass);
-        let capture = RingCapture { records, counters, wishes };
-        start(capture, "live", &self.attachments.names(), config)
+        let rings = self.classifier.take_records()?.into_iter();
+        let captures = rings.map(|ring| RingCapture {
+            records: Records::new(ring, self.rings.size as usize),
+            counters: Arc::clone(&counters),
+            wishes: wishes.clone(),
+        });
+        Consumers::start(captures.collect(), "live", &self.attachments.names(), config)
     }
 
     /// `tracing port 7272 on lo, eth0 (TCX)`
@@ -178,21 +166,25 @@ impl Tracing {
         let names = self.attachments.names();
         let on = if names.is_empty() { "no interface yet".to_owned() } else { names.join(", ") };
         let how = self.attachments.method().map_or_else(String::new, |how| format!(" ({how})"));
-        format!("tracing port {} on {on}{how}; Ctrl-C ends", config.ports)
+        let threads = match self.rings.count {
+            1 => String::new(),
+            count => format!(", {count} threads"),
+        };
+        format!("tracing port {} on {on}{how}{threads}; Ctrl-C ends", config.ports)
     }
 
-    /// Follows interfaces until a signal comes, or the consumer has ended.
+    /// Follows interfaces until a signal comes, or a consumer has ended.
     async fn follow(
         &mut self,
-        consumer: &mut Running,
+        consumers: &mut Consumers,
         signals: &mut Signals,
         live: &Live,
-    ) -> Option<Result<Ended, oneshot::error::RecvError>> {
+    ) -> Result<()> {
         let mut is_connected = true;
         loop {
             tokio::select! {
-                () = signals.next() => return None,
-                ended = &mut consumer.ended => return Some(ended),
+                () = signals.next() => return Ok(()),
+                ended = consumers.next_to_end() => return ended.map(drop),
                 change = self.interfaces.next_change(), if is_connected => match change {
                     Some(change) => self.change(change, live),
                     None => {
@@ -253,80 +245,4 @@ fn choose<'i>(present: &'i [Interface], live: &Live) -> Result<Vec<&'i Interface
             })
         })
         .collect()
-}
-
-/// Starts a consumer of what `capture` yields in a thread of its own.
-fn start<C: Capture + Send + 'static>(
-    capture: C,
-    source: &str,
-    interfaces: &[String],
-    config: &Config,
-) -> Result<Running> {
-    let mut pipeline = Pipeline::new(config, Box::new(io::stdout()));
-    let uname = rustix::system::uname();
-    let listening = Listening {
-        source,
-        interfaces,
-        host: &uname.nodename().to_string_lossy(),
-        kernel: &uname.release().to_string_lossy(),
-    };
-    consumer::set_clock(&mut pipeline);
-    pipeline.start(clock::monotonic(), &listening);
-    pipeline.flush()?;
-    let stop = eventfd(0, EventfdFlags::CLOEXEC).context("cannot make an eventfd")?;
-    let wake = stop.try_clone()?;
-    let (sender, ended) = oneshot::channel();
-    let consumer = Consumer::new(capture, pipeline, stop, config.ports.to_string());
-    std::thread::Builder::new().name("decode".to_owned()).spawn(move || {
-        // Nobody listens any more when the run has lost its patience.
-        sender.send(consumer.run()).ok();
-    })?;
-    Ok(Running { ended, wake })
-}
-
-/// A consumer at work in its thread.
-struct Running {
-    ended: oneshot::Receiver<Ended>,
-    /// Written to, it ends the consumer.
-    wake: std::os::fd::OwnedFd,
-}
-
-impl Running {
-    /// Ends it and waits for what it has left to write. A second signal, or a reader that does not
-    /// read, ends the wait.
-    async fn stop(mut self, signals: &mut Signals) -> Result<Ended> {
-        rustix::io::write(&self.wake, &1u64.to_ne_bytes()).context("cannot stop the decoder")?;
-        let impatience = async {
-            // timeout(1) and terminals signal a process and its group: that is one signal twice.
-            tokio::time::sleep(SAME_SIGNAL).await;
-            signals.forget();
-            signals.next().await;
-        };
-        tokio::select! {
-            ended = &mut self.ended => ended.context("the decoder has failed"),
-            () = impatience => bail!("interrupted before everything was written"),
-            () = tokio::time::sleep(PATIENCE) => {
-                bail!("the output is blocked: what was not written yet is lost")
-            }
-        }
-    }
-}
-
-/// Tells what the run came to.
-fn report(ended: Ended, config: &Config) -> Result<()> {
-    let Ended { stats, connections, written, failed } = ended;
-    written.context("cannot write the output")?;
-    // Not worth an error: the events are written.
-    write_summary(&mut io::stderr().lock(), &stats, &connections).ok();
-    if let Some(error) = failed {
-        return Err(error);
-    }
-    if stats.segments == 0 && stats.lost == 0 {
-        bail!(
-            "no segment on port {} was seen: see which ports are in use with `ss -tln`, and choose \
-             with --port",
-            config.ports
-        );
-    }
-    Ok(())
 }

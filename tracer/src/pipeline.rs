@@ -1,6 +1,11 @@
-//! From segments to lines: the same for a capture file and for the running kernel.
+//! From segments to lines: the same for a capture file and for the running kernel. Where a run has
+//! several pipelines, each has connections of its own, and what they say together adds up.
 
-use std::io;
+mod joint;
+
+use std::{io, sync::Arc};
+
+use joint::{Joint, Wanted};
 
 use crate::{
     cli::FormatName,
@@ -15,27 +20,31 @@ use crate::{
 pub struct Pipeline {
     tracker: Tracker,
     lines: Lines,
-    stats_interval: Option<Nanos>,
-    next_stats: Option<Nanos>,
+    joint: Arc<Joint>,
+    /// Its number among the run's pipelines.
+    number: usize,
     ports: String,
 }
 
 /// The output, up to the wanted number of messages.
 struct Lines {
     output: Output,
-    /// Messages still wanted.
-    left: Option<u64>,
+    /// How many are still wanted, by all pipelines.
+    wanted: Option<Arc<Wanted>>,
 }
 
 impl Sink for Lines {
     fn emit(&mut self, event: &Event<'_>) {
-        if self.left == Some(0) {
-            return;
+        if let Some(wanted) = &self.wanted {
+            let is_wanted = match event.body {
+                Body::WsMessage(_) => wanted.take(),
+                _ => !wanted.is_none(),
+            };
+            if !is_wanted {
+                return;
+            }
         }
         self.output.emit(event);
-        if let (Body::WsMessage(_), Some(left)) = (&event.body, &mut self.left) {
-            *left -= 1;
-        }
     }
 }
 
@@ -51,20 +60,39 @@ pub struct Listening<'a> {
     pub kernel: &'a str,
 }
 
+/// What a pipeline came to.
+pub struct Finished {
+    /// The sums of all pipelines, from the last one to end.
+    pub stats: Option<Stats>,
+    /// The connections with the most messages.
+    pub connections: Vec<ConnectionSummary>,
+    /// Whether all could be written.
+    pub written: io::Result<()>,
+}
+
 impl Pipeline {
     /// A pipeline that writes to `to`.
     pub fn new(config: &Config, to: Box<dyn io::Write + Send>) -> Self {
-        let output = match config.format {
-            FormatName::Json => Output::new(Box::new(Json::default()), to),
-            FormatName::Text => Output::new(Box::new(Text::new(config.style)), to),
-        };
-        Self {
-            tracker: Tracker::new(config.options.clone()),
-            lines: Lines { output, left: config.count },
-            stats_interval: config.stats_interval,
-            next_stats: None,
-            ports: config.ports.to_string(),
-        }
+        Self::several(config, vec![to]).remove(0)
+    }
+
+    /// The pipelines of a run whose connections are divided among them: one for each place to write
+    /// to. Each `write_all` is of whole lines.
+    pub fn several(config: &Config, to: Vec<Box<dyn io::Write + Send>>) -> Vec<Self> {
+        let joint = Arc::new(Joint::new(to.len(), config.stats_interval));
+        let wanted = config.count.map(|count| Arc::new(Wanted::new(count)));
+        let trackers = Tracker::several(config.options.clone(), to.len());
+        let each = trackers.into_iter().zip(to).enumerate();
+        each.map(|(number, (tracker, to))| {
+            let output = match config.format {
+                FormatName::Json => Output::new(Box::new(Json::default()), to),
+                FormatName::Text => Output::new(Box::new(Text::new(config.style)), to),
+            };
+            let lines = Lines { output, wanted: wanted.clone() };
+            let ports = config.ports.to_string();
+            Self { tracker, lines, joint: Arc::clone(&joint), number, ports }
+        })
+        .collect()
     }
 
     /// Sets the clock that shows the time of events.
@@ -95,11 +123,8 @@ impl Pipeline {
     /// Does what is due at `now`; `counters` gives the capture's.
     pub fn tick(&mut self, now: Nanos, counters: impl FnOnce(&mut Stats)) {
         self.tracker.tick(now, &mut self.lines);
-        let Some(interval) = self.stats_interval else { return };
-        let next = *self.next_stats.get_or_insert(now.saturating_add(interval));
-        if now >= next {
-            self.next_stats = Some(now.saturating_add(interval));
-            self.emit_stats(now, counters);
+        if let Some(sums) = self.joint.note(self.number, self.tracker.stats(), now) {
+            self.emit_stats(now, sums, counters);
         }
     }
 
@@ -110,12 +135,13 @@ impl Pipeline {
 
     /// Whether nothing more is wanted: enough messages, or nowhere to write them.
     pub fn is_done(&self) -> bool {
-        self.lines.left == Some(0) || self.lines.output.has_failed()
+        self.lines.wanted.as_ref().is_some_and(|wanted| wanted.is_none())
+            || self.lines.output.has_failed()
     }
 
-    /// Segments seen so far.
-    pub fn segments(&self) -> u64 {
-        self.tracker.stats().segments
+    /// Whether any pipeline of the run had a segment by its latest tick.
+    pub fn has_seen_any(&self) -> bool {
+        self.joint.sum().segments > 0
     }
 
     /// Writes what was collected.
@@ -123,19 +149,22 @@ impl Pipeline {
         self.lines.output.flush()
     }
 
-    /// Ends the run: what waits comes out, then the last `stats`.
-    pub fn finish(
-        mut self,
-        now: Nanos,
-        counters: impl FnOnce(&mut Stats),
-    ) -> (Stats, Vec<ConnectionSummary>, io::Result<()>) {
+    /// Ends the run: what waits comes out, then, if no other pipeline is at work, the last `stats`.
+    pub fn finish(mut self, now: Nanos, counters: impl FnOnce(&mut Stats)) -> Finished {
         self.tracker.finish(now, &mut self.lines);
-        let stats = self.emit_stats(now, counters);
-        (stats, self.tracker.summaries(), self.flush())
+        // Before another one may say what all have come to. An error stays.
+        self.flush().ok();
+        let sums = self.joint.end(self.number, self.tracker.stats());
+        let stats = sums.map(|sums| self.emit_stats(now, sums, counters));
+        Finished { stats, connections: self.tracker.summaries(), written: self.flush() }
     }
 
-    fn emit_stats(&mut self, time: Nanos, counters: impl FnOnce(&mut Stats)) -> Stats {
-        let mut stats = self.tracker.stats();
+    fn emit_stats(
+        &mut self,
+        time: Nanos,
+        mut stats: Stats,
+        counters: impl FnOnce(&mut Stats),
+    ) -> Stats {
         counters(&mut stats);
         let body = Body::Stats(stats);
         self.lines.output.emit(&Event { time, conn: None, from: None, body });

@@ -16,8 +16,9 @@ use crate::{
     event::Stats,
     notice::notice,
     output::write_summary,
-    pipeline::{Listening, Pipeline},
+    pipeline::{Finished, Listening, Pipeline},
     segment::{Nanos, Segment},
+    session::busiest,
 };
 
 /// File time between two looks at what is due.
@@ -133,13 +134,14 @@ impl Run<'_> {
             self.start(time);
         }
         let Stats { fragments, unparsed, .. } = self.counted;
-        let (stats, connections, written) = self.pipeline.finish(time, |stats| {
+        let Finished { stats, connections, written } = self.pipeline.finish(time, |stats| {
             stats.fragments = fragments;
             stats.unparsed = unparsed;
         });
         written?;
+        let stats = stats.unwrap_or_default();
         // Not worth an error: the events are written.
-        write_summary(&mut io::stderr().lock(), &stats, &connections).ok();
+        write_summary(&mut io::stderr().lock(), &stats, &busiest(connections)).ok();
         if stats.segments == 0 {
             return Err(no_traffic(self.name, &self.config.ports.to_string(), &self.ports));
         }

@@ -77,11 +77,12 @@ pub struct Segment<'a> {
     /// Payload bytes of this direction that the capture left out since the last segment it gave, as
     /// it was told ([`Interest::Nothing`]). This segment's own are among them, and it has none then.
     pub left_out: u32,
-    /// Payload bytes right behind `payload` that the capture left out because it follows the frames
-    /// ([`Interest::Headers`]). `payload_len` counts them.
+    /// Payload bytes right behind `payload` that the capture left out, as it was told, because it
+    /// follows the frames ([`Interest::Headers`]). `payload_len` counts them.
     pub elided: u32,
-    /// The capture could follow the frames if one begins with this segment.
-    pub may_begin_frame: bool,
+    /// The capture follows the frames, and can leave out of them ([`Interest::Headers`]) if it is
+    /// right: the latest whose header is there began at this sequence number.
+    pub frame_at: Option<u32>,
 }
 
 /// What more of a segment's direction is good for.
@@ -89,7 +90,8 @@ pub struct Segment<'a> {
 pub enum Interest {
     /// It is decoded, as far as it comes.
     Payload,
-    /// A frame begins with it, and of what follows only the headers and what is shown are of use.
+    /// The capture follows its frames rightly ([`Segment::frame_at`]): of what comes, only the
+    /// headers and what is shown are of use.
     Headers,
     /// All of it again: where its frames are is not known any more.
     Everything,
@@ -110,9 +112,10 @@ impl Segment<'_> {
         self.seq.wrapping_add(u32::from(self.has(SYN))).wrapping_add(self.offset)
     }
 
-    /// Payload bytes after `payload` that were on the wire but not captured: snapped off, or elided.
-    pub fn snapped(&self) -> u32 {
-        if self.more {
+    /// Payload bytes right behind `payload` that were on the wire but not captured: elided, or else
+    /// snapped off.
+    pub fn absent(&self) -> u32 {
+        if self.more || self.elided > 0 {
             return self.elided;
         }
         if self.left_out > 0 {

@@ -16,7 +16,7 @@ use tracer::{
     capture::file::{LinkType, RawPacket},
     cli::Cli,
     config::{Config, Surroundings},
-    pipeline::Pipeline,
+    pipeline::{Finished, Pipeline},
 };
 
 const KEY: Option<[u8; 4]> = Some([9, 8, 7, 6]);
@@ -104,8 +104,9 @@ fn allocations(options: &str, talk: impl Fn(&mut Forged)) -> u64 {
     steady.iter().for_each(|packet| feed(&mut pipeline, packet));
     let allocations = ALLOCATIONS.get() - before;
     end.iter().for_each(|packet| feed(&mut pipeline, packet));
-    let (stats, connections, written) = pipeline.finish(0, |_| {});
+    let Finished { stats, connections, written } = pipeline.finish(0, |_| {});
     written.expect("nothing can fail");
+    let stats = stats.expect("the only pipeline has ended");
     assert_eq!((stats.segments, stats.violations), (packets.len() as u64, 0));
     assert!(connections[0].is_websocket);
     allocations
@@ -185,7 +186,7 @@ fn held(headers: &str, unseen: usize, talk: impl Fn(&mut Forged)) -> i64 {
         packets[unseen..packets.len() - 3].iter().for_each(|packet| feed(&mut pipeline, packet));
     }
     let held = (BYTES.get() - before) / i64::from(OPEN);
-    let (stats, ..) = pipeline.finish(0, |_| {});
+    let stats = pipeline.finish(0, |_| {}).stats.expect("the only pipeline has the sums");
     assert_eq!((stats.connections, stats.flows, stats.gaps), (u64::from(OPEN), 0, 0));
     held
 }

@@ -11,7 +11,7 @@ use tracer::{
     capture::file::Reader,
     cli::Cli,
     config::{Config, Surroundings},
-    pipeline::Pipeline,
+    pipeline::{Finished, Pipeline},
     tcp::assembler::{Assembler, Piece},
     ws::{
         extension::Side,
@@ -41,7 +41,7 @@ pub(crate) struct Stage {
 type SetUp = fn() -> Stage;
 
 /// The stages by name, in the order of the data's way.
-pub(crate) const STAGES: [(&str, SetUp); 14] = [
+pub(crate) const STAGES: [(&str, SetUp); 15] = [
     ("read-and-dissect", dissect),
     ("assemble", || assemble(|_| {})),
     ("assemble-reordered", || assemble(|segments| segments.chunks_mut(2).for_each(<[_]>::reverse))),
@@ -52,6 +52,9 @@ pub(crate) const STAGES: [(&str, SetUp); 14] = [
     ("inflate-64KiB", || inflate(20, LARGE)),
     ("echo-100B-json", || pipeline(traffic::echo(64, 80, SMALL), 10_240, "--format json")),
     ("echo-100B-text", || pipeline(traffic::echo(64, 80, SMALL), 10_240, "--format text")),
+    ("echo-100B-no-payload", || {
+        pipeline(traffic::echo(64, 80, SMALL), 10_240, "--format json --payload-limit 0")
+    }),
     ("message-of-64", || crowd::echo(64, 64)),
     ("message-of-1000-in-10000", || crowd::echo(10_000, 1000)),
     ("stream-64KiB-json", || pipeline(traffic::stream(80, LARGE), 80, "--format json")),
@@ -155,8 +158,9 @@ fn pipeline(file: Vec<u8>, messages: u64, options: &str) -> Stage {
             time = packet.time;
             pipeline.segment(&packet.segment().expect("TCP"));
         }
-        let (stats, _, written) = pipeline.finish(time, |_| {});
+        let Finished { stats, written, .. } = pipeline.finish(time, |_| {});
         written.expect("nothing can fail");
+        let stats = stats.expect("the only pipeline has ended");
         assert_eq!((stats.messages, stats.violations, stats.gaps), (messages, 0, 0));
     };
     Stage { items: messages, bytes, run: Box::new(run) }

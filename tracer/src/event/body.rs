@@ -1,6 +1,9 @@
 //! What can happen, with the fields of each event.
 
-use std::fmt::{self, Write as _};
+use std::{
+    borrow::Cow,
+    fmt::{self, Write as _},
+};
 
 use base64::{display::Base64Display, engine::general_purpose::STANDARD};
 use serde::{Serialize, Serializer};
@@ -38,14 +41,14 @@ pub enum Body<'a> {
         /// The request target, secrets masked.
         path: &'a str,
         /// The headers in order, secrets masked.
-        headers: &'a [(String, String)],
+        headers: &'a [(&'a str, Cow<'a, str>)],
     },
     /// An HTTP response's head.
     HttpResponse {
         /// The status code.
         status: u16,
         /// The headers in order, secrets masked.
-        headers: &'a [(String, String)],
+        headers: &'a [(&'a str, Cow<'a, str>)],
     },
     /// A WebSocket connection is open.
     WsOpen(WsOpen<'a>),
@@ -264,6 +267,8 @@ impl From<AssemblerCause> for GapCause {
         match cause {
             AssemblerCause::Lost => Self::Lost,
             AssemblerCause::Snaplen => Self::Snaplen,
+            // Where it is a gap: in a stream whose frames are not known any more.
+            AssemblerCause::Elided => Self::Midstream,
         }
     }
 }

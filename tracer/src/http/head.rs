@@ -110,10 +110,11 @@ impl Collector {
 
 /// Where a head ends: behind an empty line. A bare line feed counts (RFC 9112 section 2.2).
 fn end_of_head(bytes: &[u8], from: usize) -> Option<usize> {
-    (from..bytes.len()).find_map(|i| {
-        let rest = &bytes[i..];
-        (rest.starts_with(b"\n\r\n").then_some(i + 3))
-            .or(rest.starts_with(b"\n\n").then_some(i + 2))
+    let mut line_feeds = (from..bytes.len()).filter(|&i| bytes[i] == b'\n');
+    line_feeds.find_map(|i| match bytes[i + 1..] {
+        [b'\n', ..] => Some(i + 2),
+        [b'\r', b'\n', ..] => Some(i + 3),
+        _ => None,
     })
 }
 

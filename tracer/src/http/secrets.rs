@@ -97,7 +97,13 @@ fn is_secret_pair(pair: &str) -> bool {
 }
 
 fn has_secret_word(lowercase: &str) -> bool {
-    SECRET_WORDS.iter().any(|word| lowercase.contains(word))
+    let name = lowercase.as_bytes();
+    // Most places are passed over at once, which a search for each word would not.
+    let is_word = |at: usize, word: &&str| {
+        let word = word.as_bytes();
+        word.first() == Some(&name[at]) && name[at..].starts_with(word)
+    };
+    (0..name.len()).any(|at| SECRET_WORDS.iter().any(|word| is_word(at, word)))
 }
 
 /// RFC 3986 section 2.1; what is not valid stays as it is.

@@ -1,7 +1,6 @@
-//! The thread that turns what was captured into events.
+//! A thread that turns what was captured into events.
 
 use std::{
-    io,
     ops::ControlFlow,
     os::fd::{BorrowedFd, OwnedFd},
 };
@@ -11,12 +10,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::{
     capture::{Capture, clock},
-    event::Stats,
     notice::notice,
     output::WallClock,
-    pipeline::Pipeline,
+    pipeline::{Finished, Pipeline},
     segment::{Nanos, SECOND},
-    session::ConnectionSummary,
 };
 
 /// How long the consumer naps after it found something.
@@ -27,9 +24,7 @@ const SILENCE: Nanos = 10 * SECOND;
 
 /// How a consumer ended.
 pub(super) struct Ended {
-    pub(super) stats: Stats,
-    pub(super) connections: Vec<ConnectionSummary>,
-    pub(super) written: io::Result<()>,
+    pub(super) finished: Finished,
     /// Why nothing could be captured any more.
     pub(super) failed: Option<anyhow::Error>,
 }
@@ -41,7 +36,7 @@ pub(super) struct Consumer<C> {
     /// Becomes readable when the run is to end.
     stop: OwnedFd,
     ports: String,
-    /// When to wonder whether the port is the right one.
+    /// When to wonder whether the port is the right one; one consumer of several does.
     hint_at: Option<Nanos>,
 }
 
@@ -53,9 +48,13 @@ enum Woken {
 }
 
 impl<C: Capture> Consumer<C> {
-    pub(super) fn new(capture: C, pipeline: Pipeline, stop: OwnedFd, ports: String) -> Self {
-        let hint_at = Some(clock::monotonic() + SILENCE);
-        Self { capture, pipeline, stop, ports, hint_at }
+    pub(super) fn new(capture: C, pipeline: Pipeline, stop: OwnedFd) -> Self {
+        Self { capture, pipeline, stop, ports: String::new(), hint_at: None }
+    }
+
+    /// Has it say so when nothing comes on these ports.
+    pub(super) fn hinting_at(self, ports: String) -> Self {
+        Self { ports, hint_at: Some(clock::monotonic() + SILENCE), ..self }
     }
 
     /// Works until it is stopped, has what was wanted, or cannot write any more.
@@ -99,7 +98,7 @@ impl<C: Capture> Consumer<C> {
     /// Says once that nothing comes.
     fn hint(&mut self, now: Nanos) {
         let Some(at) = self.hint_at else { return };
-        let has_segments = self.pipeline.segments() > 0;
+        let has_segments = self.pipeline.has_seen_any();
         if has_segments || at <= now {
             // An idle run is not to wake for this again.
             self.hint_at = None;
@@ -147,9 +146,8 @@ impl<C: Capture> Consumer<C> {
 
     fn end(self, failed: Option<anyhow::Error>) -> Ended {
         let Self { mut capture, pipeline, .. } = self;
-        let (stats, connections, written) =
-            pipeline.finish(clock::monotonic(), |stats| capture.count(stats));
-        Ended { stats, connections, written, failed }
+        let finished = pipeline.finish(clock::monotonic(), |stats| capture.count(stats));
+        Ended { finished, failed }
     }
 }
 

@@ -1,8 +1,12 @@
 //! A live run over libpcap: nothing is attached, so there is nothing to follow but signals.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
-use super::{Signals, report, ring_size, start};
+use super::{
+    Signals,
+    consumers::{Consumers, report},
+    rings,
+};
 use crate::{
     capture::{
         libpcap::{HANDED_OVER, Packets, Settings},
@@ -22,19 +26,16 @@ pub(super) async fn trace(live: &Live, config: &Config) -> Result<()> {
         snaplen: live.snaplen,
         buffer: live
             .ring_size
-            .unwrap_or_else(|| ring_size::for_this_machine(config.options.limits.payload)),
+            .unwrap_or_else(|| rings::for_this_machine(config.options.limits.payload)),
     };
     let packets = Packets::open(&names, settings)?;
-    let mut consumer = start(packets, "libpcap", &names, config)?;
+    let mut consumers = Consumers::start(vec![packets], "libpcap", &names, config)?;
     let (ports, on) = (&config.ports, names.join(", "));
     notice(format_args!("tracing port {ports} on {on} (libpcap); Ctrl-C ends"));
-    let ended = tokio::select! {
-        () = signals.next() => {
-            // Nothing can be detached: what is on its way to us still comes out.
-            tokio::time::sleep(HANDED_OVER).await;
-            consumer.stop(&mut signals).await?
-        }
-        ended = &mut consumer.ended => ended.context("the decoder has failed")?,
-    };
-    report(ended, config)
+    tokio::select! {
+        // Nothing can be detached: what is on its way to us still comes out.
+        () = signals.next() => tokio::time::sleep(HANDED_OVER).await,
+        ended = consumers.next_to_end() => ended.map(drop)?,
+    }
+    report(consumers.stop(&mut signals).await?, config)
 }

@@ -7,18 +7,57 @@ use crate::segment::Endpoint;
 
 /// Appends a number.
 pub(super) fn push(number: u64, buffer: &mut Vec<u8>) {
+    if number < 10 {
+        return buffer.push(b'0' + number as u8);
+    }
+    if number >= 10_000 {
+        return push_large(number, buffer);
+    }
+    // Four digits, the zeros before them shifted out.
+    let ([a, b], [c, d]) = (pair(number as u32 / 100), pair(number as u32 % 100));
+    let digits = u32::from_le_bytes([a, b, c, d]);
+    let zeros = (digits ^ u32::from_le_bytes(*b"0000")).trailing_zeros() / 8;
+    let end = buffer.len() + 4 - zeros as usize;
+    buffer.extend_from_slice(&(digits >> (8 * zeros)).to_le_bytes());
+    buffer.truncate(end);
+}
+
+/// Apart, for the room that it takes on the stack.
+#[inline(never)]
+fn push_large(number: u64, buffer: &mut Vec<u8>) {
     buffer.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
-/// Appends the last `N` digits of a number, zeros included.
-pub(super) fn push_fixed<const N: usize>(mut number: u64, buffer: &mut Vec<u8>) {
+/// The last `N` digits of a number, zeros included.
+#[inline]
+pub(super) fn fixed<const N: usize>(mut number: u32) -> [u8; N] {
     let mut digits = [b'0'; N];
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + (number % 10) as u8;
-        number /= 10;
+    let (first, pairs) = digits.as_rchunks_mut::<2>();
+    for digits in pairs.iter_mut().rev() {
+        *digits = pair(number);
+        number /= 100;
     }
-    buffer.extend_from_slice(&digits);
+    if let [first] = first {
+        *first = b'0' + (number % 10) as u8;
+    }
+    digits
 }
+
+/// The last two digits.
+fn pair(number: u32) -> [u8; 2] {
+    PAIRS[(number % 100) as usize]
+}
+
+/// The digits of the numbers below a hundred.
+static PAIRS: [[u8; 2]; 100] = {
+    let mut table = [[0; 2]; 100];
+    let mut number = 0;
+    while number < table.len() {
+        table[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+        number += 1;
+    }
+    table
+};
 
 /// Appends an endpoint, as it displays.
 pub(super) fn push_endpoint(endpoint: Endpoint, buffer: &mut Vec<u8>) {
@@ -77,10 +116,12 @@ mod tests {
 
     #[test]
     fn numbers_are_decimal() {
-        assert_eq!(pushed(|buffer| push(0, buffer)), "> 0");
-        assert_eq!(pushed(|buffer| push(u64::MAX, buffer)), "> 18446744073709551615");
-        assert_eq!(pushed(|buffer| push_fixed::<6>(42, buffer)), "> 000042");
-        assert_eq!(pushed(|buffer| push_fixed::<9>(999_999_999, buffer)), "> 999999999");
+        for number in (0..20_000).chain([u64::MAX]) {
+            assert_eq!(pushed(|buffer| push(number, buffer)), format!("> {number}"));
+        }
+        assert_eq!(fixed(42), *b"000042");
+        assert_eq!(fixed(123_456_789), *b"123456789");
+        assert_eq!(fixed(1_999_999_999), *b"999999999");
     }
 
     #[test]

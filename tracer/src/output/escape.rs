@@ -1,7 +1,9 @@
 //! Makes untrusted text safe to look at: no control character and nothing that reorders the line
 //! reaches a terminal as it is.
 
-use std::io::Write as _;
+use std::{io::Write as _, ops::Range};
+
+use super::marks::{BLOCK, Marks, marks, words};
 
 /// Whether a terminal, or a reader's eye, could be led astray by the character: controls (C0, DEL,
 /// C1), line separators, and the characters that change the direction of writing (Unicode TR 9,
@@ -15,121 +17,136 @@ pub(super) fn is_unsafe(c: char) -> bool {
 
 /// Appends `text`, unsafe characters as `\n`, `\r`, `\t`, `\u{1b}`.
 pub(super) fn push(text: &str, buffer: &mut Vec<u8>) {
-    push_with(text, buffer, |run, buffer| buffer.extend_from_slice(run), push_char);
+    push_with::<false>(text, buffer, push_char);
 }
 
 /// Appends `text` as the inside of a JSON string (RFC 8259 section 7), unsafe characters escaped too.
 pub(super) fn push_json(text: &str, buffer: &mut Vec<u8>) {
-    push_with(text, buffer, push_quoted, push_json_char);
+    push_with::<true>(text, buffer, push_json_char);
 }
 
-/// Whether all of `text` may stand in a JSON string as it is. When in doubt, it may not.
-pub(super) fn is_plain_json(text: &str) -> bool {
-    !text.bytes().any(|byte| is_suspect(byte) | is_quoted(byte))
-}
+/// Bytes that the buffer is given room for at once.
+const STRETCH: usize = 16 * BLOCK;
+/// Room that a block takes: a backslash before each byte, and what is too much of a copied word.
+const ROOM: usize = 2 * BLOCK + WORD;
+const WORD: usize = 8;
 
-/// Appends `text`: its runs of safe characters by `push_run`, the unsafe ones by `push_unsafe`.
-fn push_with(
+/// Appends `text`: with backslashes where it is `QUOTED`, unsafe characters by `push_unsafe`.
+fn push_with<const QUOTED: bool>(
     text: &str,
     buffer: &mut Vec<u8>,
-    push_run: impl Fn(&[u8], &mut Vec<u8>),
     push_unsafe: impl Fn(char, &mut Vec<u8>),
 ) {
-    let bytes = text.as_bytes();
-    let (mut run, mut from) = (0, 0);
-    while let Some(at) = next_suspect(bytes, from) {
-        let Some(c) = text[at..].chars().next() else { break };
-        from = at + c.len_utf8();
-        if is_unsafe(c) {
-            push_run(&bytes[run..at], buffer);
+    let mut from = 0;
+    while from < text.len() {
+        let part = from..text.len().min(from + STRETCH);
+        let start = buffer.len();
+        buffer.resize(start + 2 * part.len() + ROOM, 0);
+        let copied = copy_safe::<QUOTED>(text, part, &mut buffer[start..]);
+        buffer.truncate(start + copied.written);
+        from += copied.taken;
+        if let Some(c) = copied.found {
             push_unsafe(c, buffer);
-            run = from;
+            from += c.len_utf8();
         }
     }
-    push_run(&bytes[run..], buffer);
 }
 
-/// Bytes looked at together.
-const BLOCK: usize = 32;
+/// How far copying came.
+struct Copied {
+    /// Bytes of the text.
+    taken: usize,
+    /// The same with backslashes.
+    written: usize,
+    /// The unsafe character behind them.
+    found: Option<char>,
+}
 
-/// The first byte from `from` on that may begin an unsafe character.
-fn next_suspect(bytes: &[u8], from: usize) -> Option<usize> {
-    let mut at = from;
-    // Without an early exit compilers make vector instructions of it.
-    while let Some(block) = bytes[at..].first_chunk::<BLOCK>()
-        && !block.iter().fold(false, |any, &byte| any | is_suspect(byte))
+/// Copies a part of `text`, up to an unsafe character.
+fn copy_safe<const QUOTED: bool>(text: &str, part: Range<usize>, out: &mut [u8]) -> Copied {
+    let (mut taken, mut written, mut found) = (0, 0, None);
+    let bytes = &text.as_bytes()[part.clone()];
+    while taken < bytes.len()
+        && found.is_none()
+        && let Some(room) = out[written..].first_chunk_mut()
     {
-        at += BLOCK;
-    }
-    bytes[at..].iter().position(|&byte| IS_SUSPECT[usize::from(byte)]).map(|found| at + found)
-}
-
-/// [`is_suspect`] of every byte, for one byte at a time.
-static IS_SUSPECT: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < table.len() {
-        table[byte] = is_suspect(byte as u8);
-        byte += 1;
-    }
-    table
-};
-
-/// Whether a byte begins a character that [`is_unsafe`] may find so. The six first bytes of UTF-8
-/// sequences are those of U+0080, U+061C, U+180E, U+200B, U+FEFF and U+E0000.
-#[inline(always)]
-const fn is_suspect(byte: u8) -> bool {
-    (byte < 0x20)
-        | (byte == 0x7f)
-        | (byte == 0xc2)
-        | (byte == 0xd8)
-        | (byte == 0xe1)
-        | (byte == 0xe2)
-        | (byte == 0xef)
-        | (byte == 0xf3)
-}
-
-/// Whether JSON wants a backslash before the byte.
-#[inline(always)]
-fn is_quoted(byte: u8) -> bool {
-    (byte == b'"') | (byte == b'\\')
-}
-
-/// Appends bytes, with a backslash before some.
-fn push_quoted(run: &[u8], buffer: &mut Vec<u8>) {
-    for mut block in run.chunks(2 * BLOCK) {
-        let (mut out, mut len) = ([0; 4 * BLOCK + 8], 0);
-        while let Some(word) = block.first_chunk::<8>() {
-            // All eight are written, and those before the first quoted one kept.
-            out[len..len + 8].copy_from_slice(word);
-            let plain = plain_bytes(*word);
-            len += plain;
-            block = &block[plain..];
-            if plain < 8 {
-                out[len..len + 2].copy_from_slice(&[b'\\', block[0]]);
-                len += 2;
-                block = &block[1..];
+        let rest = &bytes[taken..];
+        let padded;
+        let (block, mut len) = match rest.first_chunk() {
+            Some(block) => (block, BLOCK),
+            None => {
+                padded = pad(rest);
+                (&padded, rest.len())
             }
+        };
+        let Marks { mut quoted, suspect } = marks(block);
+        if suspect != 0
+            && let Some((before, c)) = first_unsafe(text, part.start + taken, suspect)
+        {
+            quoted &= (1 << before) - 1;
+            len = before;
+            found = Some(c);
         }
-        buffer.extend_from_slice(&out[..len]);
-        for &byte in block {
-            if is_quoted(byte) {
-                buffer.push(b'\\');
-            }
-            buffer.push(byte);
+        taken += len;
+        written += len + copy_block(block, if QUOTED { quoted } else { 0 }, room);
+    }
+    Copied { taken, written, found }
+}
+
+/// Less than a block, with blanks behind.
+fn pad(bytes: &[u8]) -> [u8; BLOCK] {
+    let mut block = [b' '; BLOCK];
+    block[..bytes.len()].copy_from_slice(bytes);
+    block
+}
+
+/// Copies a block with a backslash before each byte that has a bit. Gives back how many that are.
+#[inline(always)]
+fn copy_block(block: &[u8; BLOCK], quoted: u32, room: &mut [u8; ROOM]) -> usize {
+    if quoted == 0 {
+        room[..BLOCK].copy_from_slice(block);
+        return 0;
+    }
+    let [first, second] = words(block);
+    let backslashes = copy_word(first, quoted & 0xff, room, 0);
+    backslashes + copy_word(second, quoted >> WORD, room, WORD + backslashes)
+}
+
+/// Copies a word to `at`, and gives back how many backslashes were written.
+#[inline(always)]
+fn copy_word(mut word: u64, mut quoted: u32, room: &mut [u8; ROOM], mut at: usize) -> usize {
+    // It is less anyhow: this only tells the compiler so.
+    const MASK: usize = 2 * BLOCK - 1;
+    let mut backslashes = 0;
+    loop {
+        // All of the word is copied: the next copy overwrites what is too much.
+        room[at & MASK..][..WORD].copy_from_slice(&word.to_le_bytes());
+        if quoted == 0 {
+            return backslashes;
         }
+        let run = quoted.trailing_zeros();
+        at += run as usize;
+        room[at & MASK] = b'\\';
+        at += 1;
+        backslashes += 1;
+        // The byte behind the backslash begins the next run.
+        word >>= 8 * run;
+        quoted = quoted >> run & !1;
     }
 }
 
-/// How many bytes come before the first that [`is_quoted`], eight when none is.
-#[inline(always)]
-fn plain_bytes(word: [u8; 8]) -> usize {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    let word = u64::from_le_bytes(word);
-    // The highest bit of each zero byte; above the lowest zero byte it may be of others, too.
-    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & (ONES << 7);
-    let quoted = zeros(word ^ (ONES * u64::from(b'"'))) | zeros(word ^ (ONES * u64::from(b'\\')));
-    quoted.trailing_zeros() as usize / 8
+/// The first of the characters marked in the block at `from` that is unsafe, and how many bytes of the
+/// block are before it.
+fn first_unsafe(text: &str, from: usize, mut suspect: u32) -> Option<(usize, char)> {
+    while suspect != 0 {
+        let before = suspect.trailing_zeros() as usize;
+        let c = text[from + before..].chars().next()?;
+        if is_unsafe(c) {
+            return Some((before, c));
+        }
+        suspect &= suspect - 1;
+    }
+    None
 }
 
 fn push_char(c: char, buffer: &mut Vec<u8>) {
@@ -167,9 +184,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_character_to_be_escaped_is_suspect() {
+    fn an_unsafe_character_is_found_wherever_it_is() {
         for c in ('\0'..=char::MAX).filter(|&c| is_unsafe(c)) {
-            assert!(is_suspect(c.encode_utf8(&mut [0; 4]).as_bytes()[0]), "{c:?}");
+            let text = format!("{c}\"");
+            let mut escaped = Vec::new();
+            push_char(c, &mut escaped);
+            escaped.push(b'"');
+            let mut buffer = Vec::new();
+            push(&text, &mut buffer);
+            assert_eq!(buffer, escaped, "{c:?}");
+        }
+        for before in 0..600 {
+            let text = format!("{}\u{202e}\"", "\"é".repeat(before));
+            assert_eq!(escaped(&text), format!("{}\\u{{202e}}\"", "\"é".repeat(before)));
         }
     }
 

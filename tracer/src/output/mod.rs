@@ -5,6 +5,7 @@ mod digits;
 mod escape;
 mod hex;
 mod json;
+mod marks;
 mod prefixes;
 mod summary;
 mod text;

@@ -13,7 +13,7 @@ use crate::{
     event::{Body, How, Joined, TcpClose, Traffic},
     segment::{Interest, Nanos, Segment},
     tcp::{
-        assembler::{Assembler, MAX_DISTANCE, Piece},
+        assembler::{Assembler, Cause, MAX_DISTANCE, Piece},
         seq,
     },
     ws::receiver::Sender,
@@ -184,13 +184,13 @@ impl Connection {
         if segment.has(ACK) {
             self.acknowledged(from.other(), segment.ack, env);
         }
-        let begins_frame = segment.may_begin_frame && self.begins_frame(from, segment);
         self.payload(from, segment, env);
-        self.interest = match self.streams.take_lost_place() {
-            true => Interest::Everything,
-            false if begins_frame => Interest::Headers,
-            false if self.streams.are_ignored(from) => Interest::Nothing,
-            false => Interest::Payload,
+        let is_followed = segment.frame_at.is_some_and(|at| self.is_frame_at(at, from, segment));
+        self.interest = match () {
+            () if self.streams.take_lost_place(from) => Interest::Everything,
+            () if is_followed => Interest::Headers,
+            () if self.streams.are_ignored(from) => Interest::Nothing,
+            () => Interest::Payload,
         };
         if segment.has(FIN) {
             self.finished(from, segment);
@@ -204,7 +204,7 @@ impl Connection {
     /// A segment of a connection that is not decoded: its bytes count, and its end. What is in it,
     /// and before it, the capture may leave out.
     fn pass_over(&mut self, from: Sender, segment: &Segment<'_>) -> Option<Ending> {
-        let bytes = segment.payload.len() as u64 + u64::from(segment.snapped());
+        let bytes = segment.payload.len() as u64 + u64::from(segment.absent());
         self.count_bytes(from, bytes + u64::from(segment.left_out));
         if segment.more {
             return None;
@@ -220,10 +220,15 @@ impl Connection {
         self.ending()
     }
 
-    /// Whether a frame begins where the segment does.
-    fn begins_frame(&self, from: Sender, segment: &Segment<'_>) -> bool {
+    /// Whether the latest frame up to the end of the segment began at this sequence number, for sure.
+    /// Nothing may wait: from here on the capture, which sees every copy of a byte, and the
+    /// assembler, which takes the first, are to read the same.
+    fn is_frame_at(&self, seq: u32, from: Sender, segment: &Segment<'_>) -> bool {
         let assembler = &self.directions[from as usize].assembler;
-        assembler.next_seq() == Some(segment.seq) && self.streams.is_between_frames(from)
+        let end = segment.payload_seq().wrapping_add(segment.payload.len() as u32);
+        let Some(began) = self.streams.frame_began(from) else { return false };
+        let since = (assembler.position() as u32).wrapping_sub(began);
+        assembler.next_seq() == Some(end) && !assembler.has_hole() && end.wrapping_sub(seq) == since
     }
 
     fn count_bytes(&mut self, from: Sender, bytes: u64) {
@@ -286,17 +291,18 @@ impl Connection {
     }
 
     fn payload(&mut self, from: Sender, segment: &Segment<'_>, env: &mut Env<'_>) {
-        let snapped = segment.snapped();
-        if segment.payload.is_empty() && snapped == 0 {
+        let absent = segment.absent();
+        if segment.payload.is_empty() && absent == 0 {
             return;
         }
-        self.count_bytes(from, segment.payload.len() as u64 + u64::from(snapped));
+        self.count_bytes(from, segment.payload.len() as u64 + u64::from(absent));
         let seq = segment.payload_seq();
         if self.directions[from as usize].assembler.next_seq().is_none() {
             self.streams.join_midstream(from);
         }
-        let outcome = self.assemble(from, env, |assembler, out| {
-            assembler.segment(seq, segment.payload, snapped, out)
+        let outcome = self.assemble(from, env, |assembler, out| match segment.elided {
+            0 => assembler.segment(seq, segment.payload, absent, out),
+            elided => assembler.elided(seq, segment.payload, elided, out),
         });
         if outcome.conflict {
             self.streams.meta.conflict(from, outcome.repeated as u64, &mut env.tell);
@@ -344,6 +350,7 @@ impl Connection {
         let Self { directions, streams, .. } = self;
         run(&mut directions[from as usize].assembler, &mut |piece| match piece {
             Piece::Data(bytes) => streams.data(from, bytes, env),
+            Piece::Gap(bytes, Cause::Elided) => streams.elided(from, bytes, env),
             Piece::Gap(bytes, cause) => streams.gap(from, bytes, cause.into(), env),
         })
     }

@@ -46,6 +46,9 @@ impl Exchange {
 
     /// Bytes held for requests without response.
     pub(super) fn memory(&self) -> usize {
+        if self.pending.is_empty() {
+            return 0;
+        }
         let of_upgrade =
             |request: &Pending| request.upgrade.as_ref().map_or(0, upgrade::Request::memory);
         self.pending.iter().map(|request| size_of::<Pending>() + of_upgrade(request)).sum()

@@ -66,6 +66,8 @@ pub(super) struct Meta {
     pub(super) is_open: bool,
     /// `not_websocket` was said.
     is_named: bool,
+    /// The capture left out bytes that somebody wanted; by sender.
+    pub(super) lost_places: [bool; 2],
     /// The first close frame's code, which may not have been captured.
     ws_close: Option<Option<u16>>,
     violations: u32,
@@ -81,6 +83,7 @@ impl Meta {
             traffic: Traffic::default(),
             is_open: false,
             is_named: false,
+            lost_places: [false; 2],
             ws_close: None,
             violations: 0,
             pings: None,
@@ -165,16 +168,18 @@ impl Meta {
     ) -> R {
         let Env { tell, tools: Tools { inflaters, scratch } } = env;
         let payload_limit = tell.options.limits.payload;
-        let out = &mut |item: Item<'_>| self.item(from, item, tell);
+        let out = &mut |item: Item<'_>| match item {
+            Item::Frame(..) if !tell.options.frames => {}
+            item => self.item(from, item, tell),
+        };
         run(&mut Context { payload_limit, inflaters, scratch, out })
     }
 
     fn item(&mut self, from: Sender, item: Item<'_>, tell: &mut Tell<'_>) {
         match item {
-            Item::Frame(header, offset) if tell.options.frames => {
+            Item::Frame(header, offset) => {
                 self.emit(Some(from), Body::WsFrame(WsFrame::new(header, offset)), tell);
             }
-            Item::Frame(..) => {}
             Item::Message(message) => self.message(from, message, tell),
             Item::Control(Opcode::CLOSE, payload, len) => self.close(from, payload, len, tell),
             Item::Control(opcode, data, len) => {

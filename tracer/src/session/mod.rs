@@ -9,6 +9,7 @@ mod flow;
 mod meta;
 mod numbering;
 mod options;
+mod room;
 mod streams;
 mod table;
 mod tls;
@@ -16,7 +17,7 @@ mod tracker;
 
 pub use flow::FlowKey;
 pub use options::{Limits, Options};
-pub use tracker::{ConnectionSummary, Tracker};
+pub use tracker::{ConnectionSummary, Tracker, busiest};
 
 #[cfg(test)]
 mod tests;

@@ -13,9 +13,6 @@ pub struct Options {
     pub segments: bool,
     /// An event for each WebSocket frame.
     pub frames: bool,
-    /// Bytes that the capture keeps behind ([`crate::segment::Segment::snapped`]) are of long
-    /// messages, left out as it was told; otherwise they are a gap.
-    pub elides: bool,
     /// Credentials as they are, instead of masked.
     pub show_secrets: bool,
     /// Bounds.

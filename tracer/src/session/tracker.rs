@@ -3,7 +3,15 @@
 //! Three tables, each least-recently-seen first out: SYNs not answered yet, which a flood can only
 //! push out of each other; connections; and ended ones, whose late segments open nothing.
 
-use std::collections::VecDeque;
+use std::{
+    cmp::Reverse,
+    collections::VecDeque,
+    iter,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
 
 use tracer_common::packet::flags::{ACK, RST, SYN};
 
@@ -13,6 +21,7 @@ use super::{
     meta::{self, Counts, Env, Tell, Tools},
     numbering::Numbering,
     options::Options,
+    room::Room,
     table::Table,
 };
 use crate::{
@@ -86,6 +95,20 @@ pub struct ConnectionSummary {
     pub duration: Nanos,
 }
 
+impl ConnectionSummary {
+    fn messages(&self) -> u64 {
+        self.traffic.client_messages + self.traffic.server_messages
+    }
+}
+
+/// The connections with the most messages, in the order of their numbers.
+pub fn busiest(mut summaries: Vec<ConnectionSummary>) -> Vec<ConnectionSummary> {
+    summaries.sort_by_key(|summary| Reverse(summary.messages()));
+    summaries.truncate(MAX_SUMMARIES);
+    summaries.sort_by_key(|summary| summary.conn.id);
+    summaries
+}
+
 /// Follows every connection of the traced ports.
 pub struct Tracker {
     options: Options,
@@ -96,7 +119,12 @@ pub struct Tracker {
     tools: Tools,
     /// Connections in which something is missing, and until when it is waited for.
     holes: VecDeque<(Nanos, FlowKey)>,
-    next_id: u64,
+    /// The number of the next connection, of all trackers of the run.
+    next_id: Arc<AtomicU64>,
+    /// How many connections there may be.
+    places: Room,
+    /// How many bytes the connections may hold.
+    memory: Room,
     /// Bytes that the connections hold.
     held: usize,
     segments: u64,
@@ -108,6 +136,26 @@ pub struct Tracker {
 impl Tracker {
     /// An empty table.
     pub fn new(options: Options) -> Self {
+        Self::several(options, 1).remove(0)
+    }
+
+    /// The empty tables of a run whose connections are divided among `count` trackers. All together
+    /// they number them, and keep the bounds.
+    pub fn several(mut options: Options, count: usize) -> Vec<Self> {
+        let limits = &mut options.limits;
+        limits.half_open = limits.half_open.div_ceil(count);
+        limits.inflaters = limits.inflaters.div_ceil(count);
+        let places = Room::split(limits.connections, count);
+        let memory = Room::split(limits.memory, count);
+        let next_id = Arc::new(AtomicU64::new(1));
+        let each = iter::repeat_n(options, count).zip(places).zip(memory);
+        each.map(|((options, places), memory)| {
+            Self::with_rooms(options, Arc::clone(&next_id), places, memory)
+        })
+        .collect()
+    }
+
+    fn with_rooms(options: Options, next_id: Arc<AtomicU64>, places: Room, memory: Room) -> Self {
         let tools =
             Tools { inflaters: Inflaters::new(options.limits.inflaters), scratch: Vec::new() };
         Self {
@@ -118,7 +166,9 @@ impl Tracker {
             counts: Counts::default(),
             tools,
             holes: VecDeque::new(),
-            next_id: 1,
+            next_id,
+            places,
+            memory,
             held: 0,
             segments: 0,
             bytes: 0,
@@ -300,8 +350,7 @@ impl Tracker {
     }
 
     fn number(&mut self, key: &FlowKey, client: Endpoint, server: Endpoint) -> Numbering {
-        let id = self.next_id;
-        self.next_id += 1;
+        let id = self.next_id.fetch_add(1, Relaxed);
         Numbering::new(Conn { id, client, server }, key)
     }
 
@@ -314,7 +363,7 @@ impl Tracker {
         sink: &mut dyn Sink,
     ) {
         self.opened += 1;
-        if self.connections.len() >= self.options.limits.connections
+        if !self.places.has(self.connections.len() + 1)
             && let Some((oldest, _)) = self.connections.peek_lru()
         {
             let oldest = *oldest;
@@ -325,6 +374,7 @@ impl Tracker {
     }
 
     /// Gives a segment to its connection, which there is.
+    #[inline(never)]
     fn follow(&mut self, key: &FlowKey, end: End, segment: &Segment<'_>, sink: &mut dyn Sink) {
         let known = self.try_follow(key, end, segment, sink);
         debug_assert!(known.is_some(), "it was looked up, or opened");
@@ -332,6 +382,7 @@ impl Tracker {
 
     /// Gives a segment to its connection, if there is one, and does what follows from it. Says what
     /// more of the segment's direction is good for.
+    #[inline(always)]
     fn try_follow(
         &mut self,
         key: &FlowKey,
@@ -356,7 +407,7 @@ impl Tracker {
             let due = segment.time.saturating_add(self.options.limits.reordering);
             self.holes.push_back((due, *key));
         }
-        if self.held > self.options.limits.memory {
+        if !self.memory.has(self.held) {
             self.shed(segment.time, sink);
         }
         Some(interest)
@@ -365,7 +416,7 @@ impl Tracker {
     /// Ends the connections that hold most, until a quarter of the memory is free again: so the
     /// next look at all of them is a long way off.
     fn shed(&mut self, now: Nanos, sink: &mut dyn Sink) {
-        let enough = self.options.limits.memory / 4 * 3;
+        let enough = self.memory.size() / 4 * 3;
         // First what costs least: the deflate windows of those not seen for longest.
         let mut next = self.connections.oldest();
         while let Some(place) = next {
@@ -384,7 +435,7 @@ impl Tracker {
             .map(|(key, connection)| (connection.held(), *key))
             .filter(|(held, _)| *held > 0)
             .collect();
-        holders.sort_unstable_by_key(|(held, _)| std::cmp::Reverse(*held));
+        holders.sort_unstable_by_key(|(held, _)| Reverse(*held));
         for (_, key) in holders {
             if self.held <= enough {
                 break;
@@ -440,6 +491,8 @@ impl Tracker {
         }
         pop_while(&mut self.half_open, |half_open| half_open.time.saturating_add(TIME_WAIT) < now);
         pop_while(&mut self.closed, |closed| closed.is_over(now));
+        self.places.shrink(self.connections.len());
+        self.memory.shrink(self.held);
     }
 
     /// Gives a connection's holes up if they were waited for long enough, or comes back later.
@@ -478,9 +531,6 @@ impl Tracker {
 
     /// Keeps the connections with the most messages.
     fn summarize(&mut self, connection: &Connection) {
-        let messages = |summary: &ConnectionSummary| {
-            summary.traffic.client_messages + summary.traffic.server_messages
-        };
         self.summaries.push(ConnectionSummary {
             conn: connection.numbering().conn,
             traffic: connection.traffic(),
@@ -488,16 +538,15 @@ impl Tracker {
             duration: connection.last_seen.saturating_sub(connection.started()),
         });
         if self.summaries.len() > MAX_SUMMARIES {
-            let least = (0..self.summaries.len()).min_by_key(|&i| messages(&self.summaries[i]));
+            let messages = |&i: &usize| self.summaries[i].messages();
+            let least = (0..self.summaries.len()).min_by_key(messages);
             self.summaries.swap_remove(least.unwrap_or_default());
         }
     }
 
-    /// The connections with the most messages, in the order of their numbers.
+    /// The connections with the most messages.
     pub fn summaries(&self) -> Vec<ConnectionSummary> {
-        let mut summaries = self.summaries.clone();
-        summaries.sort_by_key(|summary| summary.conn.id);
-        summaries
+        self.summaries.clone()
     }
 
     /// Counters so far; those of the capture are left 0.

@@ -35,6 +35,8 @@ pub enum Cause {
     Lost,
     /// The capture was told to keep only the beginning of each segment.
     Snaplen,
+    /// The capture was told what is not shown, and left it out.
+    Elided,
 }
 
 /// What a segment brought that is worth telling.
@@ -51,12 +53,13 @@ pub struct Outcome {
 struct Chunk {
     data: Bytes,
     /// Bytes after `data` that were not captured.
-    snapped: u32,
+    absent: u32,
+    why: Cause,
 }
 
 impl Chunk {
     fn end(&self, start: u64) -> u64 {
-        start + self.data.len() as u64 + u64::from(self.snapped)
+        start + self.data.len() as u64 + u64::from(self.absent)
     }
 }
 
@@ -64,20 +67,22 @@ impl Chunk {
 #[derive(Clone, Copy)]
 struct Span<'a> {
     data: &'a [u8],
-    snapped: u32,
+    absent: u32,
+    why: Cause,
 }
 
 impl Span<'_> {
     fn len(&self) -> u64 {
-        self.data.len() as u64 + u64::from(self.snapped)
+        self.data.len() as u64 + u64::from(self.absent)
     }
 
     /// The first `bytes` bytes, or all, and the rest.
     fn split(self, bytes: u64) -> (Self, Self) {
         let captured = usize::try_from(bytes).unwrap_or(usize::MAX).min(self.data.len());
         let (front, back) = self.data.split_at(captured);
-        let snapped = u32::try_from(bytes - captured as u64).unwrap_or(u32::MAX).min(self.snapped);
-        (Self { data: front, snapped }, Self { data: back, snapped: self.snapped - snapped })
+        let absent = u32::try_from(bytes - captured as u64).unwrap_or(u32::MAX).min(self.absent);
+        let Self { why, .. } = self;
+        (Self { data: front, absent, why }, Self { data: back, absent: self.absent - absent, why })
     }
 }
 
@@ -146,8 +151,8 @@ impl Assembler {
         self.next.cast_signed() + i64::from(seq::distance(next_seq, seq))
     }
 
-    /// Takes a segment's payload, `snapped` uncaptured bytes after it, and gives out whatever is
-    /// in order now.
+    /// Takes a segment's payload, the `snapped` bytes after it that were snapped off, and gives out
+    /// whatever is in order now.
     pub fn segment(
         &mut self,
         seq: u32,
@@ -155,9 +160,29 @@ impl Assembler {
         snapped: u32,
         out: &mut dyn FnMut(Piece<'_>),
     ) -> Outcome {
+        self.span(seq, Span { data: payload, absent: snapped, why: Cause::Snaplen }, out)
+    }
+
+    /// The same of a segment of which `elided` bytes were left out.
+    pub fn elided(
+        &mut self,
+        seq: u32,
+        payload: &[u8],
+        elided: u32,
+        out: &mut dyn FnMut(Piece<'_>),
+    ) -> Outcome {
+        self.span(seq, Span { data: payload, absent: elided, why: Cause::Elided }, out)
+    }
+
+    fn span(&mut self, seq: u32, span: Span<'_>, out: &mut dyn FnMut(Piece<'_>)) -> Outcome {
         self.anchor(seq);
-        let span = Span { data: payload, snapped };
         if span.len() == 0 {
+            return Outcome::default();
+        }
+        // Mostly it is the next one, and nothing waits.
+        if self.next_seq == Some(seq) && !self.has_hole() {
+            self.strays = 0;
+            self.deliver(span, out);
             return Outcome::default();
         }
         if self.is_stray(seq) {
@@ -179,7 +204,7 @@ impl Assembler {
             outcome.conflict = self.recent.contradicts(offset, old.data);
         }
         if start == self.next && !self.has_hole() {
-            self.deliver(new.data, new.snapped, out);
+            self.deliver(new, out);
         } else {
             self.insert(start, new, &mut outcome);
             self.deliver_waiting(out);
@@ -203,13 +228,14 @@ impl Assembler {
         self.skip(u64::from(missing), Cause::Lost, out);
     }
 
-    fn deliver(&mut self, data: &[u8], snapped: u32, out: &mut dyn FnMut(Piece<'_>)) {
+    fn deliver(&mut self, span: Span<'_>, out: &mut dyn FnMut(Piece<'_>)) {
+        let Span { data, absent, why } = span;
         if !data.is_empty() {
             self.recent.remember(self.next, data);
             self.advance(data.len() as u64);
             out(Piece::Data(data));
         }
-        self.skip(u64::from(snapped), Cause::Snaplen, out);
+        self.skip(u64::from(absent), why, out);
     }
 
     fn skip(&mut self, bytes: u64, cause: Cause, out: &mut dyn FnMut(Piece<'_>)) {
@@ -270,7 +296,7 @@ impl Assembler {
             let waiting = self.waiting.get_or_insert_default();
             waiting.bytes += span.data.len();
             let data = Bytes::copy_from_slice(span.data);
-            waiting.chunks.insert(start, Chunk { data, snapped: span.snapped });
+            waiting.chunks.insert(start, Chunk { data, absent: span.absent, why: span.why });
         }
     }
 
@@ -283,7 +309,8 @@ impl Assembler {
             let (start, chunk) = entry.remove_entry();
             waiting.bytes -= chunk.data.len();
             debug_assert!(start == self.next, "chunks never hold bytes that were delivered");
-            self.deliver(&chunk.data, chunk.snapped, out);
+            let Chunk { data, absent, why } = &chunk;
+            self.deliver(Span { data, absent: *absent, why: *why }, out);
         }
     }
 
@@ -335,6 +362,7 @@ mod tests {
                 Piece::Data(data) => self.0.push_str(std::str::from_utf8(data).unwrap()),
                 Piece::Gap(n, Cause::Lost) => self.0.push_str(&format!("<{n}>")),
                 Piece::Gap(n, Cause::Snaplen) => self.0.push_str(&format!("<snap {n}>")),
+                Piece::Gap(n, Cause::Elided) => self.0.push_str(&format!("<elided {n}>")),
             }
         }
     }
@@ -461,6 +489,18 @@ mod tests {
         assembler.segment(0, b"a", 3, &mut |piece| out.push(piece));
         feed(&mut assembler, &mut out, 8, "i");
         assert_eq!(out.0, "a<snap 3>ef<snap 2>i");
+    }
+
+    #[test]
+    fn what_was_elided_waits_for_its_turn_and_takes_no_memory() {
+        let (mut assembler, mut out) = (Assembler::default(), Out::default());
+        assembler.anchor(0);
+        assembler.elided(1, b"b", 1 << 20, &mut |piece| out.push(piece));
+        assert_eq!((assembler.waiting_bytes(), assembler.memory()), (1, 1 + CHUNK_OVERHEAD));
+        feed(&mut assembler, &mut out, 0, "a");
+        assert_eq!(out.0, "ab<elided 1048576>");
+        feed(&mut assembler, &mut out, 1 << 20, "xxz");
+        assert_eq!(out.0, "ab<elided 1048576>z", "a copy that comes later is of no use");
     }
 
     #[test]

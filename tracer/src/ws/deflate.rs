@@ -15,6 +15,9 @@ const CHUNK: usize = 16 * 1024;
 /// The bytes that a sender takes off the end of each message (RFC 7692 section 7.2.1).
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 
+/// Compressed bytes that are copied to have the tail behind them.
+const SMALL: usize = 252;
+
 /// The data is not DEFLATE, or refers to bytes that were never seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Corrupt;
@@ -142,13 +145,23 @@ impl Inflater {
         }
     }
 
-    /// Ends the message.
+    /// Inflates the last bytes of the message, and ends it.
     pub fn finish(
         &mut self,
         window: &mut Window,
+        last: &[u8],
         out: &mut dyn FnMut(&[u8]),
     ) -> Result<(), Corrupt> {
-        self.feed(window, &TAIL, out)?;
+        let mut small = [0; SMALL + TAIL.len()];
+        if let Some(room) = small.get_mut(..last.len() + TAIL.len()) {
+            // Both at once: a turn of the machine takes as much as inflating some hundred bytes.
+            room[..last.len()].copy_from_slice(last);
+            room[last.len()..].copy_from_slice(&TAIL);
+            self.feed(window, room, out)?;
+        } else {
+            self.feed(window, last, out)?;
+            self.feed(window, &TAIL, out)?;
+        }
         window.end_message();
         Ok(())
     }
@@ -207,10 +220,11 @@ mod tests {
         let mut plain = Vec::new();
         let mut out = |bytes: &[u8]| plain.extend_from_slice(bytes);
         inflater.start(window)?;
+        let (last, pieces) = pieces.split_last().unwrap();
         for piece in pieces {
             inflater.feed(window, piece, &mut out)?;
         }
-        inflater.finish(window, &mut out)?;
+        inflater.finish(window, last, &mut out)?;
         Ok(plain)
     }
 
@@ -327,7 +341,7 @@ mod tests {
             largest = largest.max(bytes.len());
         };
         inflater.feed(&mut window, &wire, &mut out).unwrap();
-        inflater.finish(&mut window, &mut out).unwrap();
+        inflater.finish(&mut window, &[], &mut out).unwrap();
         assert_eq!((len, largest), (plain.len(), CHUNK));
         assert!(window.memory() <= 4 * 32768);
     }

@@ -13,17 +13,21 @@ use super::deflate::Inflater;
 
 /// Numbers of machines as they are lent, so that none stands for two loans.
 type Number = NonZero<u64>;
-type Lent = LruCache<Number, Inflater, RandomState>;
 
 /// The stock; each machine takes [`Inflater::MEMORY`].
 pub struct Inflaters {
     limit: usize,
-    /// In the middle of a message.
-    working: Lent,
-    /// Between messages.
-    resting: Lent,
+    /// By their tickets, the one not used for longest last.
+    lent: LruCache<Number, Lent, RandomState>,
     idle: Vec<Inflater>,
     next: Number,
+}
+
+/// A machine that a direction has.
+struct Lent {
+    inflater: Inflater,
+    /// In the middle of a message. Marked instead of kept apart: moving it would take memory each time.
+    is_working: bool,
 }
 
 /// Stands for a machine that may change hands at any time. Lost with its connection, it leaves a
@@ -34,44 +38,51 @@ pub struct Ticket(Number);
 impl Inflaters {
     /// At most `limit` machines.
     pub fn new(limit: usize) -> Self {
-        let none = || LruCache::unbounded_with_hasher(RandomState::default());
-        Self { limit, working: none(), resting: none(), idle: Vec::new(), next: Number::MIN }
+        let lent = LruCache::unbounded_with_hasher(RandomState::default());
+        Self { limit, lent, idle: Vec::new(), next: Number::MIN }
     }
 
     /// Lends a machine for a message; `None` where there is none at all.
     pub fn take(&mut self) -> Option<(Ticket, &mut Inflater)> {
-        let is_full = self.working.len() + self.resting.len() >= self.limit;
         let inflater = match self.idle.pop() {
             Some(idle) => idle,
-            None if !is_full => Inflater::default(),
-            None => self.resting.pop_lru().or_else(|| self.working.pop_lru())?.1,
+            None if self.lent.len() < self.limit => Inflater::default(),
+            None => self.take_away()?,
         };
         self.next = self.next.saturating_add(1);
-        Some((Ticket(self.next), self.working.get_or_insert_mut(self.next, || inflater)))
+        let lent = Lent { inflater, is_working: true };
+        let lent = self.lent.get_or_insert_mut(self.next, || lent);
+        Some((Ticket(self.next), &mut lent.inflater))
+    }
+
+    /// The one that rests for longest, or works if none rests.
+    fn take_away(&mut self) -> Option<Inflater> {
+        let resting = self.lent.iter().rev().find(|(_, lent)| !lent.is_working);
+        let id = *resting.or_else(|| self.lent.peek_lru())?.0;
+        self.lent.pop(&id).map(|lent| lent.inflater)
     }
 
     /// The machine in the middle of a message, unless somebody else has got it since.
     pub fn get(&mut self, ticket: &Ticket) -> Option<&mut Inflater> {
-        self.working.get_mut(&ticket.0)
+        let lent = self.lent.get_mut(&ticket.0).filter(|lent| lent.is_working);
+        lent.map(|lent| &mut lent.inflater)
     }
 
     /// The message has ended.
     pub fn rest(&mut self, ticket: &Ticket) {
-        if let Some(inflater) = self.working.pop(&ticket.0) {
-            self.resting.push(ticket.0, inflater);
+        if let Some(lent) = self.lent.get_mut(&ticket.0) {
+            lent.is_working = false;
         }
     }
 
     /// The next message begins. False when somebody else has got the machine since.
     pub fn resume(&mut self, ticket: &Ticket) -> bool {
-        let inflater = self.resting.pop(&ticket.0);
-        inflater.map(|inflater| self.working.push(ticket.0, inflater)).is_some()
+        self.lent.get_mut(&ticket.0).map(|lent| lent.is_working = true).is_some()
     }
 
     /// Takes a machine back.
     pub fn give_back(&mut self, ticket: &Ticket) {
-        let Ticket(id) = ticket;
-        self.idle.extend(self.working.pop(id).or_else(|| self.resting.pop(id)));
+        self.idle.extend(self.lent.pop(&ticket.0).map(|lent| lent.inflater));
     }
 }
 

@@ -1,5 +1,7 @@
 //! A message in the making: its frames' payloads, unmasked and inflated, as far as they are wanted.
 
+use std::str::Utf8Error;
+
 use super::{
     frame::Opcode,
     utf8::{self, Validator},
@@ -44,7 +46,18 @@ pub enum Payload<'a> {
     Undecoded(Undecoded),
 }
 
-impl Payload<'_> {
+impl<'a> Payload<'a> {
+    /// What is shown, up to `limit` bytes, of a whole message that is all in `bytes`; where it is no
+    /// text, its beginning is enough.
+    pub(super) fn of(opcode: Opcode, bytes: &'a [u8], limit: usize) -> Self {
+        if opcode == Opcode::TEXT
+            && let Ok(text) = utf8::text(bytes)
+        {
+            return Self::Text(&text[..text.floor_char_boundary(limit)]);
+        }
+        Self::Data(&bytes[..bytes.len().min(limit)])
+    }
+
     /// Bytes shown.
     pub fn len(&self) -> usize {
         match self {
@@ -107,7 +120,10 @@ pub struct Builder {
     missing: u64,
     /// The beginning of the payload, up to the limit or the first missing byte.
     shown: Vec<u8>,
+    /// Checks text, from when it is longer than what is shown.
     utf8: Option<Validator>,
+    /// `utf8` has seen what came; otherwise `shown` has all of it.
+    is_checked: bool,
 }
 
 impl Builder {
@@ -123,6 +139,7 @@ impl Builder {
             missing: 0,
             shown: Vec::new(),
             utf8: (opcode == Opcode::TEXT).then(Validator::default),
+            is_checked: false,
         }
     }
 
@@ -163,10 +180,16 @@ impl Builder {
         self.count(bytes.len() as u64);
         // What follows a hole is not shown: it would look as if it belonged to what is before.
         if self.missing == 0 {
-            if let Some(utf8) = &mut self.utf8 {
+            let free = limit.saturating_sub(self.shown.len());
+            if let Some(utf8) = &mut self.utf8
+                && (self.is_checked || bytes.len() > free)
+            {
+                if !self.is_checked {
+                    utf8.feed(&self.shown);
+                    self.is_checked = true;
+                }
                 utf8.feed(bytes);
             }
-            let free = limit.saturating_sub(self.shown.len());
             self.shown.extend_from_slice(&bytes[..bytes.len().min(free)]);
         }
     }
@@ -186,7 +209,7 @@ impl Builder {
     pub fn finish<'a>(&'a mut self, last: &'a [u8], limit: usize) -> Message<'a> {
         let payload = if self.undecoded.is_none() && self.len == 0 && self.missing == 0 {
             self.len = last.len() as u64;
-            one_piece(self.opcode, last, limit)
+            Payload::of(self.opcode, last, limit)
         } else {
             self.push(last, limit);
             self.collected(self.missing > 0)
@@ -216,29 +239,25 @@ impl Builder {
         if let Some(why) = self.undecoded {
             return Payload::Undecoded(why);
         }
-        let is_text = self.utf8.as_ref().is_some_and(|utf8| {
-            // Before a hole or an early end, text may end inside a code point.
-            if is_cut { utf8.is_plausible() } else { utf8.is_valid() }
-        });
-        if is_text { Payload::Text(valid_prefix(&self.shown)) } else { Payload::Data(&self.shown) }
+        let Some(utf8) = &self.utf8 else { return Payload::Data(&self.shown) };
+        let (shown, is_plausible, is_valid) = match utf8::text(&self.shown) {
+            Ok(text) => (text, true, true),
+            // A code point that is cut at the end has no length.
+            Err(error) => (prefix(&self.shown, &error), error.error_len().is_none(), false),
+        };
+        let (is_plausible, is_valid) = match self.is_checked {
+            true => (utf8.is_plausible(), utf8.is_valid()),
+            false => (is_plausible, is_valid),
+        };
+        // Before a hole or an early end, text may end inside a code point.
+        let is_text = if is_cut { is_plausible } else { is_valid };
+        if is_text { Payload::Text(shown) } else { Payload::Data(&self.shown) }
     }
 }
 
-fn one_piece(opcode: Opcode, bytes: &[u8], limit: usize) -> Payload<'_> {
-    if opcode == Opcode::TEXT
-        && let Ok(text) = utf8::text(bytes)
-    {
-        return Payload::Text(&text[..text.floor_char_boundary(limit)]);
-    }
-    Payload::Data(&bytes[..bytes.len().min(limit)])
-}
-
-/// All of `bytes` but a code point cut at the end.
-fn valid_prefix(bytes: &[u8]) -> &str {
-    match utf8::text(bytes) {
-        Ok(text) => text,
-        Err(error) => std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default(),
-    }
+/// What of `bytes` is before the error.
+fn prefix<'a>(bytes: &'a [u8], error: &Utf8Error) -> &'a str {
+    std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -263,6 +282,23 @@ mod tests {
                 pieces.finish("猪".as_bytes(), limit),
                 "limit {limit}"
             );
+        }
+    }
+
+    #[test]
+    fn text_in_pieces_is_judged_as_a_whole() {
+        for whole in ["¡Hola 猪".as_bytes(), b"abc\xffdef", b"abcd\xe7\x8c", "猪猪".as_bytes()]
+        {
+            for limit in 0..=12 {
+                for cut in 0..=whole.len() {
+                    let mut builder = Builder::new(Opcode::TEXT, false);
+                    builder.push(&whole[..cut], limit);
+                    let message = builder.finish(&whole[cut..], limit);
+                    let expected = Payload::of(Opcode::TEXT, whole, limit);
+                    assert_eq!(message.payload, expected, "limit {limit}, cut at {cut}");
+                    assert_eq!(message.len, Some(whole.len() as u64));
+                }
+            }
         }
     }
 

@@ -17,10 +17,11 @@ pub(crate) fn frame(first: u8, key: Option<[u8; 4]>, payload: &[u8]) -> Vec<u8> 
             frame.extend((len as u64).to_be_bytes());
         }
     }
-    let mut payload = payload.to_vec();
+    let mut room = Vec::new();
+    let mut payload = payload;
     if let Some(key) = key {
         frame.extend(key);
-        mask::unmask(&mut payload, key, 0);
+        payload = mask::unmask(payload, key, 0, &mut room);
     }
     frame.extend(payload);
     frame

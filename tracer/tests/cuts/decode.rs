@@ -110,7 +110,7 @@ fn options() -> Options {
     let mut ports = PortSet::EMPTY;
     ports.insert(PORT);
     let limits = Limits { payload: usize::MAX, ..Limits::default() };
-    Options { ports, segments: false, frames: true, elides: false, show_secrets: false, limits }
+    Options { ports, segments: false, frames: true, show_secrets: false, limits }
 }
 
 fn take(event: &Event<'_>, bases: &HashMap<Direction, u64>, decoded: &mut Decoded) {

@@ -56,7 +56,7 @@ impl Packet {
             more: false,
             left_out: 0,
             elided: 0,
-            may_begin_frame: false,
+            frame_at: None,
         }
     }
 

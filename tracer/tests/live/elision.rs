@@ -1,23 +1,110 @@
 //! Long messages of which only the beginning is shown: what stays in the kernel makes no difference.
 
-use crate::{
-    client::{Client, Say},
-    netns::Namespace,
-    observed::Event,
-    server::Server,
-    tracer::{Finished, Tracer},
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    thread,
 };
 
-/// What is told, without what differs from run to run, and what the kernel left out.
-fn told(finished: &Finished) -> (Vec<String>, u64) {
-    let mut events = finished.events();
-    let stats = events.pop().expect("the last event is of the end");
+use serde_json::Value;
+
+use crate::{
+    client::{Client, Say},
+    forge::frame,
+    netns::{HERE, Namespace},
+    observed::Event,
+    server::Server,
+    tracer::{Finished, Tracer, wait_for},
+};
+
+/// A snap length that cuts nothing: with any, the kernel leaves out nothing else.
+const WHOLE: [&str; 2] = ["--snaplen", "10000000"];
+const BINARY: u8 = 2;
+const RSV1: u8 = 0x40;
+
+const REQUEST: &[u8] =
+    b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+    Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
+const RESPONSE: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+    Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
+    Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
+
+/// Two tracers of the same traffic.
+struct Both {
+    eliding: Tracer,
+    copying: Tracer,
+}
+
+impl Both {
+    fn start(namespace: &Namespace, options: &[&str]) -> Self {
+        // Large enough for those who copy everything, however busy the machine.
+        let options = [&["--port", "7272", "--ring-size", "64MiB"], options].concat();
+        let eliding = Tracer::start(namespace, &options);
+        Self { eliding, copying: Tracer::start(namespace, &[&options[..], &WHOLE].concat()) }
+    }
+
+    /// Checks that both tell the same. Returns how many bytes the one has left out.
+    fn compare(self) -> u64 {
+        let (eliding, copying) = (self.eliding.interrupt(), self.copying.interrupt());
+        let (elided, copied) = (left_out(&eliding), left_out(&copying));
+        let (eliding, copying) = (told(&eliding), told(&copying));
+        for (elided, copied) in eliding.iter().zip(&copying) {
+            assert_eq!(elided, copied, "with and without leaving out");
+        }
+        assert_eq!(eliding.len(), copying.len());
+        assert_eq!(copied, 0);
+        elided
+    }
+}
+
+/// The last `stats`.
+fn stats(finished: &Finished) -> Event {
+    finished.events().pop().expect("the last event is of the end")
+}
+
+/// How many bytes were left out, of a run in which none were lost.
+fn left_out(finished: &Finished) -> u64 {
+    let stats = stats(finished);
     assert_eq!(stats.number("lost"), Some(0), "{stats}");
-    // Two classifiers may see segments of two CPUs in two orders: compare by sender.
+    stats.number("elided_bytes").unwrap_or_default()
+}
+
+/// What is told between the first line and the last, without what differs from run to run.
+fn told(finished: &Finished) -> Vec<String> {
+    let output = fs::read_to_string(finished.output()).expect("the output is there");
+    let lines = output.lines().map(|line| serde_json::from_str(line).expect("lines are JSON"));
+    let mut events: Vec<Value> = lines.collect();
+    events.pop();
     events.remove(0);
-    events.sort_by_key(|event| event.text("from").map(str::to_owned));
-    let lines = events.iter().map(Event::without_time).collect();
-    (lines, stats.number("elided_bytes").unwrap_or_default())
+    // Two classifiers may see segments of two CPUs in two orders.
+    let key = |event: &Value| [event["client"].to_string(), event["from"].to_string()];
+    events.sort_by_key(key);
+    let is_the_same = |name: &str| {
+        name != "ts" && name != "conn" && !name.ends_with("_us") && !name.ends_with("_ms")
+    };
+    for event in &mut events {
+        event.as_object_mut().expect("an event is an object").retain(|name, _| is_the_same(name));
+    }
+    events.iter().map(Value::to_string).collect()
+}
+
+/// Says messages of every size, whole and in fragments. Returns how many bytes of them are binary.
+fn every_size(client: &mut Client) -> usize {
+    let mut binary = 0;
+    for n in 0..60 {
+        for len in [5, 4000 + n, 65_536, 100_000 + n * 1000] {
+            client.say(Say::binary(n, len));
+            client.say(Say::text(n, 50));
+            binary += len;
+        }
+        client.say(Say::binary(n, 300_000).in_fragments(3));
+        client.say(Say::text(n, 70_000));
+        binary += 300_000;
+    }
+    client.say(Say::binary(0, 1 << 20));
+    binary + (1 << 20)
 }
 
 #[test]
@@ -25,25 +112,139 @@ fn what_stays_in_the_kernel_makes_no_difference() {
     for limit in ["0", "4096"] {
         let namespace = Namespace::new();
         let server = Server::start(&namespace, "127.0.0.1", 1);
-        let eliding = Tracer::start(&namespace, &["--port", "7272", "--payload-limit", limit]);
-        let whole = ["--port", "7272", "--payload-limit", limit, "--snaplen", "10000000"];
-        let copying = Tracer::start(&namespace, &whole);
+        let both = Both::start(&namespace, &["--payload-limit", limit, "--frames"]);
         let mut client = Client::connect(&namespace, server.address());
-        for n in 0..300 {
-            client.say(Say::binary(n, 100_000 + n * 1000));
-            client.say(Say::text(n, 50));
-            client.say(Say::binary(n, 300_000).in_fragments(3));
-            client.say(Say::text(n, 70_000));
-            client.say(Say::binary(n, 5));
-        }
+        let binary = every_size(&mut client);
         client.close();
         server.logs();
-        let (eliding, copying) = (told(&eliding.interrupt()), told(&copying.interrupt()));
-        for (elided, copied) in eliding.0.iter().zip(&copying.0) {
-            assert_eq!(elided, copied);
-        }
-        assert_eq!(eliding.0.len(), copying.0.len());
-        eprintln!("{limit}: {} and {} bytes left out", eliding.1, copying.1);
-        assert!(eliding.1 > 50_000_000 && copying.1 == 0);
+        let elided = both.compare();
+        println!("--payload-limit {limit}: {elided} bytes left out of 2 × {binary}");
+        assert!(elided > binary as u64);
     }
+}
+
+#[test]
+fn connections_are_followed_each_for_itself() {
+    let here = Namespace::new();
+    let there = here.connect("veth0");
+    let server = Server::start(&here, HERE[0], 4);
+    let both = Both::start(&here, &["--payload-limit", "100"]);
+    let binary: usize = thread::scope(|scope| {
+        let talk = || {
+            let mut client = Client::connect(&there, server.address());
+            let binary = every_size(&mut client);
+            client.close();
+            binary
+        };
+        let clients: Vec<_> = (0..4).map(|_| scope.spawn(talk)).collect();
+        clients.into_iter().map(|client| client.join().expect("it got its echoes")).sum()
+    });
+    server.logs();
+    let elided = both.compare();
+    println!("{elided} bytes left out of 2 × {binary}");
+    assert!(elided > binary as u64);
+}
+
+#[test]
+fn a_connection_joined_late_is_followed_too() {
+    let namespace = Namespace::new();
+    let server = Server::start(&namespace, "::1", 1);
+    let mut client = Client::connect(&namespace, server.address());
+    client.say(Say::text(0, 100));
+    let both = Both::start(&namespace, &["--payload-limit", "4096"]);
+    let binary = every_size(&mut client);
+    client.close();
+    server.logs();
+    let elided = both.compare();
+    println!("{elided} bytes left out of 2 × {binary}");
+    assert!(elided > binary as u64);
+}
+
+#[test]
+fn where_all_is_wanted_all_is_copied() {
+    let namespace = Namespace::new();
+    let wants: [&[&str]; 3] =
+        [&["--payload-limit", "unlimited"], &["--payload-limit", "64KiB"], &["--segments"]];
+    let tracers = wants.map(|options| {
+        let defaults: &[&str] = &["--port", "7272", "--ring-size", "64MiB"];
+        Tracer::start(&namespace, &[defaults, options].concat())
+    });
+    let server = Server::start(&namespace, "127.0.0.1", 1);
+    let mut client = Client::connect(&namespace, server.address());
+    (0..20).for_each(|n| client.say(Say::binary(n, 200_000)));
+    client.close();
+    server.logs();
+    for tracer in tracers {
+        assert_eq!(left_out(&tracer.interrupt()), 0);
+    }
+}
+
+/// Sends long messages in DEFLATE's stored blocks (RFC 1951 section 3.2.4).
+fn compress(mut stream: TcpStream, _: SocketAddr) {
+    let mut request = [0; 1024];
+    assert!(stream.read(&mut request).expect("a request") > 0);
+    stream.write_all(RESPONSE).expect("a response");
+    let block = [&[0, 0, 0x80, 0xff, 0x7f], &[7; 0x8000][..]].concat();
+    let message = frame(BINARY | RSV1, None, &[&block.repeat(4)[..], &[0]].concat());
+    for _ in 0..50 {
+        stream.write_all(&message).expect("a message");
+    }
+}
+
+#[test]
+fn compressed_messages_are_copied() {
+    let namespace = Namespace::new();
+    let server = Server::serving(&namespace, "127.0.0.1", 1, compress);
+    let tracer = Tracer::start(&namespace, &["--port", "7272", "--payload-limit", "0"]);
+    let mut stream = namespace.run(|| TcpStream::connect(server.address())).expect("it listens");
+    stream.write_all(REQUEST).expect("a request");
+    stream.read_to_end(&mut Vec::new()).expect("the server's FIN");
+    drop(stream);
+    server.logs();
+    let finished = tracer.interrupt();
+    assert_eq!(left_out(&finished), 0);
+    let is_right = |event: &&Event| event.is("compressed") && event.number("len") == Some(0x20000);
+    assert_eq!(finished.events().iter().filter(is_right).count(), 50);
+}
+
+/// The last messages of one side: their lengths, and whether anything of them is missing.
+fn last_messages(events: &[Event], from: &str, count: usize) -> Vec<(Option<u64>, bool)> {
+    let of_side = |e: &&Event| e.kind() == "ws.message" && e.text("from") == Some(from);
+    let messages: Vec<_> = events.iter().filter(of_side).collect();
+    let last = &messages[messages.len() - count..];
+    last.iter().map(|e| (e.number("len"), e.number("missing").unwrap_or(0) > 0)).collect()
+}
+
+#[test]
+fn what_is_lost_is_told_and_what_comes_after_is_right_and_followed_again() {
+    let namespace = Namespace::new();
+    let server = Server::start(&namespace, "127.0.0.1", 1);
+    let options = ["--port", "7272", "--ring-size", "1MiB", "--payload-limit", "100"];
+    let tracer = Tracer::start(&namespace, &options);
+    let mut client = Client::connect(&namespace, server.address());
+    (0..20).for_each(|n| client.say(Say::binary(n, 100_000)));
+    // Text is copied: soon there is room for nothing.
+    tracer.pause();
+    for n in 0..5 {
+        client.say(Say::text(n, 500_000));
+        client.say(Say::binary(n, 300_001));
+    }
+    tracer.resume();
+    wait_for("the loss to be told", || {
+        client.say(Say::text(0, 10));
+        tracer.has_told("gap")
+    });
+    (0..20).for_each(|n| client.say(Say::binary(n, 100_000)));
+    (0..20).for_each(|n| client.say(Say::binary(n, 1_000_000 + n)));
+    client.close();
+    server.logs();
+    let finished = tracer.interrupt();
+    let (events, stats) = (finished.events(), stats(&finished));
+    assert!(stats.number("lost") > Some(0), "{stats}");
+    let expected: Vec<_> = (0..20).map(|n| (Some(1_000_000 + n), false)).collect();
+    for side in ["client", "server"] {
+        assert_eq!(last_messages(&events, side, 20), expected, "{side}");
+    }
+    // More than there was before the loss.
+    assert!(stats.number("elided_bytes") > Some(2 * 20 * 500_000), "{stats}");
 }

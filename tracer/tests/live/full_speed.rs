@@ -35,9 +35,18 @@ type Counts = BTreeMap<String, u64>;
 
 #[test]
 fn at_full_speed_every_message_is_shown_and_none_lost() {
+    at_full_speed(&["--port", "7272"]);
+}
+
+#[test]
+fn at_full_speed_several_threads_show_every_message_too() {
+    at_full_speed(&["--port", "7272", "--threads", "4"]);
+}
+
+fn at_full_speed(options: &[&str]) {
     let seconds = env::var("TRACER_LOAD_SECONDS").map_or(SECONDS, |s| s.parse().expect("seconds"));
     let namespace = Namespace::alone();
-    let tracer = Tracer::start(&namespace, &["--port", "7272"]);
+    let tracer = Tracer::start(&namespace, options);
     let (asked, echoed) = load(&namespace, Duration::from_secs(seconds));
     let finished = tracer.interrupt();
     assert!(finished.status.success(), "{}: {}", finished.status, finished.stderr);

@@ -22,6 +22,7 @@ mod injected;
 mod interfaces;
 #[cfg(feature = "libpcap")]
 mod libpcap;
+mod rings;
 mod streams;
 mod traffic;
 

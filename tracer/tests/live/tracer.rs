@@ -82,6 +82,12 @@ impl Tracer {
         output.contains(&format!("\"{name}\"")).then_some(())
     }
 
+    /// How often its output has the name of an event.
+    pub(crate) fn times_told(&self, name: &str) -> usize {
+        let output = std::fs::read_to_string(&self.output).expect("the output is there");
+        output.matches(&format!("\"event\":\"{name}\"")).count()
+    }
+
     /// Stops it as Ctrl-C does.
     pub(crate) fn interrupt(self) -> Finished {
         self.signal(Signal::INT)
@@ -92,6 +98,16 @@ impl Tracer {
         let pid = Pid::from_child(&self.child.0);
         kill_process(pid, signal).expect("the tracer is still there");
         self.wait()
+    }
+
+    /// Lets it neither read nor write until [`Tracer::resume`].
+    pub(crate) fn pause(&self) {
+        kill_process(Pid::from_child(&self.child.0), Signal::STOP).expect("the tracer is there");
+    }
+
+    /// Lets it go on.
+    pub(crate) fn resume(&self) {
+        kill_process(Pid::from_child(&self.child.0), Signal::CONT).expect("the tracer is there");
     }
 
     /// Stops it in a way that leaves it no time for anything.

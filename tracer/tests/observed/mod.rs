@@ -30,16 +30,6 @@ impl Event {
         Self(value)
     }
 
-    /// The event without times and durations.
-    pub(crate) fn without_time(&self) -> String {
-        let mut value = self.0.clone();
-        let fields = value.as_object_mut().expect("checked when parsed");
-        fields.retain(|name, _| {
-            name != "ts" && !name.ends_with("_us") && !name.ends_with("_ms") && name != "conn"
-        });
-        value.to_string()
-    }
-
     /// The kind of event, such as `ws.message`.
     pub(crate) fn kind(&self) -> &str {
         self.text("event").expect("checked when parsed")

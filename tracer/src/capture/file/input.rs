@@ -37,22 +37,44 @@ impl<R: Read> Input<R> {
     }
 
     /// The bytes not consumed: at least `len` of them, or what is left of the file or fits.
+    #[inline]
     pub(super) fn peek(&mut self, len: usize) -> Result<&[u8], FileError> {
-        while self.available() < len && self.refill()? {}
+        if self.available() < len {
+            self.fill(len)?;
+        }
         Ok(&self.buffer[self.start..self.end])
     }
 
     /// The next `len` bytes, or why there are not so many. `what` they belong to is for the error.
+    #[inline]
     pub(super) fn need(&mut self, len: usize, what: &'static str) -> Result<&[u8], FileError> {
+        if self.available() < len {
+            self.fill_up(len, what)?;
+        }
+        Ok(&self.buffer[self.start..self.start + len])
+    }
+
+    /// Reads until `len` bytes are there.
+    #[cold]
+    fn fill_up(&mut self, len: usize, what: &'static str) -> Result<(), FileError> {
         if len > self.buffer.len() {
             let limit = self.buffer.len() as u64;
             return Err(FileError::TooLong { what, len: len as u64, limit, at: self.at() });
         }
-        let end = self.consumed + self.peek(len)?.len() as u64;
-        self.buffer[self.start..self.end].get(..len).ok_or(FileError::Truncated { what, at: end })
+        self.fill(len)?;
+        let at = self.consumed + self.available() as u64;
+        if self.available() < len { Err(FileError::Truncated { what, at }) } else { Ok(()) }
+    }
+
+    /// Reads until `len` bytes are there, or no more are to be had, or fit.
+    #[cold]
+    fn fill(&mut self, len: usize) -> Result<(), FileError> {
+        while self.available() < len && self.refill()? {}
+        Ok(())
     }
 
     /// Consumes the next `len` bytes and says where [`Self::bytes`] finds them.
+    #[inline]
     pub(super) fn take(
         &mut self,
         len: usize,

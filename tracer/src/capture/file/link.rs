@@ -40,6 +40,7 @@ impl LinkType {
     }
 
     /// ethertype and offset of the network header.
+    #[inline]
     pub(super) fn network<P: Packet>(self, packet: &P) -> Result<(u16, u32), Skip> {
         match self {
             Self::Ethernet => packet::ethertype(packet, 12),

@@ -49,8 +49,8 @@ impl<'a> RawPacket<'a> {
         Ok(Segment {
             time: self.time,
             interface: self.link_type.interface(self).unwrap_or(self.interface),
-            source: Endpoint { address: ip.source, port: tcp.source_port },
-            destination: Endpoint { address: ip.destination, port: tcp.destination_port },
+            source: Endpoint { address: ip.source.octets(), port: tcp.source_port },
+            destination: Endpoint { address: ip.destination.octets(), port: tcp.destination_port },
             seq: tcp.seq,
             ack: tcp.ack,
             window: tcp.window,
@@ -62,7 +62,7 @@ impl<'a> RawPacket<'a> {
             more: false,
             left_out: 0,
             elided: 0,
-            may_begin_frame: false,
+            frame_at: None,
         })
     }
 

@@ -60,6 +60,7 @@ impl Pcap {
     }
 
     /// Reads the next packet.
+    #[inline]
     pub(super) fn next<R: Read>(&self, input: &mut Input<R>) -> Result<Option<Record>, FileError> {
         if input.peek(1)?.is_empty() {
             return Ok(None);

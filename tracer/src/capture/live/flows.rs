@@ -22,7 +22,7 @@ const ANY: u64 = 0;
 pub struct Flows {
     pub(super) bypassed: HashMap<MapData, FlowKey, Bypassed>,
     pub(super) has_bypassed: Array<MapData, u32>,
-    pub(super) confirmed: HashMap<MapData, FlowKey, u32>,
+    pub(super) confirmed: HashMap<MapData, FlowKey, u64>,
     pub(super) followed: HashMap<MapData, FlowKey, Followed>,
 }
 
@@ -36,9 +36,9 @@ impl Flows {
         self.has_bypassed.set(0, 1, 0)
     }
 
-    /// Lets the classifier leave out what is not shown: a frame begins with this segment.
+    /// Lets the classifier leave out what is not shown: what it said with this record is right.
     pub fn confirm(&mut self, segment: &Segment<'_>) -> Result<(), MapError> {
-        self.confirmed.insert(key(segment), segment.seq, ANY)
+        self.confirmed.insert(key(segment), segment.time, ANY)
     }
 
     /// Has everything copied again.
@@ -54,8 +54,8 @@ impl Flows {
 /// The direction of a segment, as the classifier's tables have it.
 pub fn key(segment: &Segment<'_>) -> FlowKey {
     FlowKey {
-        source: segment.source.address,
-        destination: segment.destination.address,
+        source: segment.source.address.into(),
+        destination: segment.destination.address.into(),
         source_port: segment.source.port,
         destination_port: segment.destination.port,
         interface: segment.interface,

@@ -5,7 +5,7 @@ use std::io;
 use anyhow::{Context as _, Result, anyhow};
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
-    maps::{Array, HashMap, MapData, MapError, PerCpuArray, RingBuf},
+    maps::{Array, ArrayOfMaps, HashMap, Map, MapData, MapError, MapType, PerCpuArray, RingBuf},
     programs::{ProgramError, SchedClassifier},
 };
 use tracer_common::{counters::Counters, ports::PortSet};
@@ -15,10 +15,15 @@ use super::{flows::Flows, interface::LinkLayer};
 /// The program, compiled by the build script.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tracer-ebpf"));
 
+/// Bytes of a ring buffer that nobody uses; aya makes a page of it, where pages are larger.
+const SMALLEST_RING: u32 = 4096;
+
 /// What is fixed when the program is loaded.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// Bytes of the ring buffer: a power of two, of whole pages.
+    /// Ring buffers, each with the flows that [`tracer_common::flow::ring`] gives it.
+    pub rings: u32,
+    /// Bytes of each ring buffer: a power of two, of whole pages.
     pub ring_size: u32,
     /// Payload bytes to copy of each segment at most.
     pub snaplen: u32,
@@ -31,25 +36,31 @@ pub struct Settings {
 /// The classifier in the kernel. Dropping it takes it out again.
 pub struct Classifier {
     ebpf: Ebpf,
+    /// The ring buffers, where there are several.
+    rings: Vec<MapData>,
 }
 
 impl Classifier {
     /// Loads it; nothing is attached yet.
     pub fn load(settings: Settings, ports: &PortSet) -> Result<Self> {
-        let Settings { ring_size, snaplen, pure_acks, shown } = settings;
+        let Settings { rings, ring_size, snaplen, pure_acks, shown } = settings;
         lift_memory_limit();
         let pure_acks = u8::from(pure_acks);
+        // One of several is looked up; the only one need not be. It is small where it is not used.
+        let only_ring = if rings == 1 { ring_size } else { SMALLEST_RING };
         let mut ebpf = EbpfLoader::new()
-            .map_max_entries("RECORDS", ring_size)
+            .map_max_entries("RECORDS", only_ring)
+            .override_global("RING_COUNT", &rings, true)
             .override_global("SNAPLEN", &snaplen, true)
             .override_global("SHOWN", &shown, true)
             .override_global("PURE_ACKS", &pure_acks, true)
             .load(OBJECT)
             .map_err(explain_load)?;
+        let rings = if rings == 1 { Vec::new() } else { make_rings(&mut ebpf, rings, ring_size)? };
         for layer in [LinkLayer::Ethernet, LinkLayer::Ip] {
             program(&mut ebpf, layer)?.load().map_err(|error| explain_load(error.into()))?;
         }
-        let mut classifier = Self { ebpf };
+        let mut classifier = Self { ebpf, rings };
         classifier.set_ports(ports)?;
         Ok(classifier)
     }
@@ -65,10 +76,14 @@ impl Classifier {
         Array::<_, PortSet>::try_from(map)?.set(0, ports, 0).context("cannot set the traced ports")
     }
 
-    /// The way that records come. Can be taken once.
-    pub fn take_records(&mut self) -> Result<RingBuf<MapData>> {
-        let map = self.ebpf.take_map("RECORDS").context("the program has no map RECORDS")?;
-        Ok(RingBuf::try_from(map)?)
+    /// The ways that records come. Can be taken once.
+    pub fn take_records(&mut self) -> Result<Vec<RingBuf<MapData>>> {
+        let only = self.ebpf.take_map("RECORDS").context("the program has no map RECORDS")?;
+        if self.rings.is_empty() {
+            return Ok(vec![RingBuf::try_from(only)?]);
+        }
+        let several = self.rings.drain(..);
+        several.map(|ring| Ok(RingBuf::try_from(Map::from_map_data(ring)?)?)).collect()
     }
 
     /// The kernel's counters. Can be taken once.
@@ -95,6 +110,23 @@ impl Classifier {
     pub fn logger(&mut self) -> Result<aya_log::EbpfLogger<&'static dyn log::Log>> {
         Ok(aya_log::EbpfLogger::init(&mut self.ebpf)?)
     }
+}
+
+/// Makes ring buffers, and gives them to the classifier. As the only one, they are of a size that is
+/// not known when the classifier is compiled.
+fn make_rings(ebpf: &mut Ebpf, count: u32, size: u32) -> Result<Vec<MapData>> {
+    let map = ebpf.map_mut("RINGS").context("the program has no map RINGS")?;
+    let mut slots = ArrayOfMaps::<_, MapData>::try_from(map)?;
+    let make = |slot| {
+        let ring = aya_obj::Map::new_from_params(MapType::RingBuf as u32, 0, 0, size, 0);
+        let ring = MapData::create(ring, "RECORDS", None)?;
+        slots.set(slot, &ring, 0)?;
+        Ok(ring)
+    };
+    (0..count)
+        .map(make)
+        .collect::<Result<_, MapError>>()
+        .map_err(|error| explain_load(error.into()))
 }
 
 fn program(ebpf: &mut Ebpf, layer: LinkLayer) -> Result<&mut SchedClassifier> {

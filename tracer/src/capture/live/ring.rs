@@ -73,12 +73,13 @@ fn segment_of(record: &[u8]) -> Option<Segment<'_>> {
         marks,
         left_out,
     } = header;
-    let is_bypassed = marks & marks::BYPASSED != 0;
+    let has = |mark| marks & mark != 0;
+    let counts = |is_meant: bool| if is_meant { left_out } else { 0 };
     Some(Segment {
         time,
         interface,
-        source: Endpoint { address: source, port: source_port },
-        destination: Endpoint { address: destination, port: destination_port },
+        source: Endpoint { address: source.octets(), port: source_port },
+        destination: Endpoint { address: destination.octets(), port: destination_port },
         seq,
         ack,
         window,
@@ -88,8 +89,8 @@ fn segment_of(record: &[u8]) -> Option<Segment<'_>> {
         offset,
         payload,
         more: more != 0,
-        left_out: if is_bypassed { left_out } else { 0 },
-        elided: if is_bypassed { 0 } else { left_out },
-        may_begin_frame: marks & marks::MAY_BEGIN_FRAME != 0 && offset == 0,
+        left_out: counts(has(marks::BYPASSED)),
+        elided: counts(marks == 0),
+        frame_at: has(marks::ASKS).then_some(left_out),
     })
 }

@@ -1,8 +1,9 @@
-//! The classifier's records and counters together, as a live run wants them.
+//! The records of one ring, and the classifier's counters, as a live run wants them.
 
 use std::{
     ops::ControlFlow,
     os::fd::{AsFd as _, BorrowedFd},
+    sync::Arc,
 };
 
 use anyhow::Result;
@@ -18,8 +19,8 @@ use crate::{
 pub struct RingCapture {
     /// The segments.
     pub records: Records,
-    /// What was lost, and not understood.
-    pub counters: KernelCounters,
+    /// What was lost, and not understood, of all rings.
+    pub counters: Arc<KernelCounters>,
     /// Tells the classifier what need not be copied.
     pub wishes: Wishes,
 }

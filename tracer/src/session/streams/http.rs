@@ -1,5 +1,7 @@
 //! The talk in HTTP: requests, responses, and the upgrade that ends it.
 
+use std::borrow::Cow;
+
 use super::{Stage, Streams};
 use crate::{
     event::{Body, Joined, LooksLike, WsOpen},
@@ -122,15 +124,14 @@ fn stage_after_head(body: HttpBody, kind: Kind) -> Stage {
     if body.is_done() { Stage::Head(Collector::new(kind)) } else { Stage::Body(body) }
 }
 
-fn shown_headers(headers: &Headers, show_secrets: bool) -> Vec<(String, String)> {
-    let shown = |(name, value): &(String, String)| {
-        let value =
-            if show_secrets { value.clone() } else { secrets::header(name, value).into_owned() };
-        (name.clone(), value)
+fn shown_headers(headers: &Headers, show_secrets: bool) -> Vec<(&str, Cow<'_, str>)> {
+    let shown = |(name, value)| match show_secrets {
+        true => (name, Cow::Borrowed(value)),
+        false => (name, secrets::header(name, value)),
     };
-    headers.0.iter().map(shown).collect()
+    headers.0.iter().map(|(name, value)| shown((name.as_str(), value.as_str()))).collect()
 }
 
-fn shown_target(path: &str, show_secrets: bool) -> String {
-    if show_secrets { path.to_owned() } else { secrets::target(path).into_owned() }
+fn shown_target(path: &str, show_secrets: bool) -> Cow<'_, str> {
+    if show_secrets { Cow::Borrowed(path) } else { secrets::target(path) }
 }

@@ -15,6 +15,7 @@ use crate::{
         body::{Body as HttpBody, Progress},
         head::{self, Collector, Kind},
     },
+    tcp::assembler::Cause,
     ws::{
         receiver::{Receiver, Sender},
         resync::Search,
@@ -70,8 +71,6 @@ pub(super) struct Streams {
     /// Stream offsets behind the last bytes given, those in progress included.
     offsets: [u64; 2],
     exchange: Exchange,
-    /// Bytes were left out of which it is not known what they are.
-    is_place_lost: bool,
     /// By sender: the client's is first.
     stages: [Stage; 2],
 }
@@ -84,7 +83,6 @@ impl Streams {
             meta,
             offsets: [0; 2],
             exchange: Exchange::default(),
-            is_place_lost: false,
             stages: [start(), start()],
         }
     }
@@ -113,12 +111,16 @@ impl Streams {
     pub(super) fn data(&mut self, from: Sender, mut bytes: &[u8], env: &mut Env<'_>) {
         self.offsets[from as usize] += bytes.len() as u64;
         while !bytes.is_empty() {
-            let used = self.step(from, bytes, env);
+            let used = match self.stages[from as usize] {
+                Stage::Frames(_) => self.frames(from, bytes, env),
+                _ => self.step(from, bytes, env),
+            };
             bytes = &bytes[used..];
         }
     }
 
-    /// Takes some of the bytes, or changes the stage.
+    /// Takes some of the bytes, or changes the stage. Apart from frames, which are most of what comes.
+    #[inline(never)]
     fn step(&mut self, from: Sender, bytes: &[u8], env: &mut Env<'_>) -> usize {
         match &mut self.stages[from as usize] {
             Stage::Frames(_) => self.frames(from, bytes, env),
@@ -149,25 +151,30 @@ impl Streams {
         }
     }
 
-    /// Whether the next byte of `from` begins a frame, for sure.
-    pub(super) fn is_between_frames(&self, from: Sender) -> bool {
+    /// Where in the stream the latest frame of `from` began, if that is sure.
+    pub(super) fn frame_began(&self, from: Sender) -> Option<u32> {
         match &self.stages[from as usize] {
-            Stage::Frames(receiver) => receiver.is_between_frames(),
-            _ => false,
+            Stage::Frames(receiver) => receiver.frame_began(),
+            _ => None,
         }
     }
 
-    /// Whether bytes were left out since the last call that were no payload.
-    pub(super) fn take_lost_place(&mut self) -> bool {
-        std::mem::take(&mut self.is_place_lost)
+    /// Whether bytes of `from` were left out since the last call that somebody wanted.
+    pub(super) fn take_lost_place(&mut self, from: Sender) -> bool {
+        std::mem::take(&mut self.meta.lost_places[from as usize])
     }
 
-    /// Takes the news that the capture left out the next bytes of `from`, as it was told.
-    fn elide(&mut self, from: Sender, bytes: u64, env: &mut Env<'_>) -> bool {
-        let Stage::Frames(receiver) = &mut self.stages[from as usize] else { return false };
-        let is_payload = self.meta.receive(from, env, |ctx| receiver.elide(bytes, ctx));
-        self.offsets[from as usize] += if is_payload { bytes } else { 0 };
-        is_payload
+    /// Takes the news that the capture left out the next bytes of `from`, as it was told. They are a
+    /// gap where it is wrong about the frames, as after a connection was given up and joined again.
+    pub(super) fn elided(&mut self, from: Sender, bytes: u64, env: &mut Env<'_>) {
+        if let Stage::Frames(receiver) = &mut self.stages[from as usize]
+            && self.meta.receive(from, env, |ctx| receiver.elide(bytes, ctx))
+        {
+            self.offsets[from as usize] += bytes;
+            return;
+        }
+        self.meta.lost_places[from as usize] = true;
+        self.gap(from, bytes, Cause::Elided.into(), env);
     }
 
     /// Takes the news that the next bytes of `from` are missing.
@@ -175,14 +182,6 @@ impl Streams {
         if matches!(self.stages[from as usize], Stage::Ignored) {
             self.offsets[from as usize] += bytes;
             return;
-        }
-        let mut cause = cause;
-        if cause == GapCause::Snaplen && env.tell.options.elides {
-            if self.elide(from, bytes, env) {
-                return;
-            }
-            self.is_place_lost = true;
-            cause = GapCause::Midstream;
         }
         self.meta.gap(from, bytes, cause, &mut env.tell);
         match &mut self.stages[from as usize] {

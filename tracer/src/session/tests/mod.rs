@@ -1,7 +1,9 @@
 //! Whole connections in virtual time: segments made here go in, events are compared.
 
 mod closing;
+mod eliding;
 mod joining;
 mod limits;
 mod talking;
+mod together;
 mod wire;

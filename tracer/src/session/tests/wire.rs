@@ -37,8 +37,10 @@ pub(super) struct Wire {
     pub(super) interface: u32,
     /// What the capture leaves out before the next segment.
     pub(super) left_out: u32,
-    /// The capture takes the next segments for the beginning of a frame.
-    pub(super) may_begin_frame: bool,
+    /// Where the capture takes the latest frame for begun.
+    pub(super) frame_at: Option<u32>,
+    /// What the capture leaves out of the next segment.
+    elided: u32,
     /// What the tracker said of the last segment.
     pub(super) interest: Interest,
     seq: [u32; 2],
@@ -52,7 +54,6 @@ pub(super) fn options() -> Options {
         ports,
         segments: false,
         frames: false,
-        elides: false,
         show_secrets: false,
         limits: Limits { payload: usize::MAX, ..Limits::default() },
     }
@@ -68,13 +69,18 @@ impl Wire {
     }
 
     pub(super) fn with(options: Options) -> Self {
+        Self::watched_by(Tracker::new(options))
+    }
+
+    pub(super) fn watched_by(tracker: Tracker) -> Self {
         Self {
-            tracker: Tracker::new(options),
+            tracker,
             now: 1_000_000_000,
             client: endpoint("127.0.0.1:60653"),
             interface: 1,
             left_out: 0,
-            may_begin_frame: false,
+            frame_at: None,
+            elided: 0,
             interest: Interest::Payload,
             // Close to wrapping around.
             seq: [u32::MAX - 300, u32::MAX - 100],
@@ -132,6 +138,13 @@ impl Wire {
         self.seen(from, seq, ACK, &payload[..captured], payload.len());
     }
 
+    /// Sends, and the capture leaves out what is behind the first `captured` bytes, as it was told.
+    pub(super) fn elided(&mut self, from: Side, payload: &[u8], captured: usize) {
+        self.elided = (payload.len() - captured) as u32;
+        self.snapped(from, payload, captured);
+        self.elided = 0;
+    }
+
     pub(super) fn seq(&self, of: Side) -> u32 {
         self.seq[of as usize]
     }
@@ -168,8 +181,8 @@ impl Wire {
             payload,
             more: false,
             left_out: self.left_out,
-            elided: 0,
-            may_begin_frame: self.may_begin_frame,
+            elided: self.elided,
+            frame_at: self.frame_at,
         };
         let events = &mut self.events;
         self.interest =

@@ -74,10 +74,9 @@ impl Receiver {
     }
 }
 
-pub(super) fn report_invalid_text(message: &Message<'_>, ctx: &mut Context<'_>) {
+pub(super) fn report_invalid_text(message: &Message<'_>, out: &mut dyn FnMut(Item<'_>)) {
     if message.is_invalid_text() {
-        let detail = "a text message is not UTF-8".to_owned();
-        (ctx.out)(Item::Violation(Rule::InvalidUtf8, detail));
+        out(Item::Violation(Rule::InvalidUtf8, "a text message is not UTF-8".to_owned()));
     }
 }
 

@@ -12,7 +12,7 @@ use super::{
     frame::{Header, MAX_CONTROL_LEN, MAX_HEADER_LEN, Opcode},
     inflaters::Inflaters,
     mask,
-    message::{Builder, Message, Undecoded},
+    message::{Builder, Message, Payload, Undecoded},
     rule::Rule,
 };
 
@@ -116,6 +116,8 @@ pub struct Receiver {
     state: State,
     /// Offset in the stream of the next byte.
     offset: u64,
+    /// Offset in the stream at which the latest frame began, or the first is to: its lower half.
+    frame_began: u32,
     message: Option<Builder>,
     control: Option<Box<Partial>>,
     /// `None`: nothing is compressed.
@@ -133,6 +135,7 @@ impl Receiver {
             sender,
             state: BETWEEN,
             offset,
+            frame_began: offset as u32,
             message: None,
             control: None,
             inflation: Inflation::new(compression),
@@ -146,6 +149,7 @@ impl Receiver {
     pub fn resume(&mut self, offset: u64) {
         self.state = BETWEEN;
         self.offset = offset;
+        self.frame_began = offset as u32;
         self.may_be_inside_message = true;
         self.probation = PROBATION;
         self.closed = false;
@@ -176,6 +180,10 @@ impl Receiver {
         let mut rest = bytes;
         while !rest.is_empty() {
             let used = match self.state {
+                State::Header { have: 0, .. } => match self.whole_message(rest, ctx) {
+                    Some(used) => Ok(used),
+                    None => self.header_bytes(rest, ctx),
+                },
                 State::Header { .. } => self.header_bytes(rest, ctx),
                 State::Payload { header, left } => Ok(self.payload_bytes(header, left, rest, ctx)),
             };
@@ -212,9 +220,9 @@ impl Receiver {
         }
     }
 
-    /// Whether the next byte begins a frame, for sure.
-    pub fn is_between_frames(&self) -> bool {
-        matches!(self.state, State::Header { have: 0, .. }) && self.probation == 0
+    /// Offset in the stream at which the latest frame began, if that is sure.
+    pub fn frame_began(&self) -> Option<u32> {
+        (self.probation == 0).then_some(self.frame_began)
     }
 
     /// Takes the news that the next `bytes` bytes, which nobody wants to see, were left out. False
@@ -224,7 +232,7 @@ impl Receiver {
         if bytes > left || self.wants_content(&header, ctx) {
             return false;
         }
-        if let Some(message) = &mut self.message {
+        if let Some(message) = self.message.as_mut().filter(|_| !header.opcode.is_reserved()) {
             message.count(bytes);
         }
         self.offset += bytes;
@@ -257,6 +265,44 @@ impl Receiver {
         if let Some(inflation) = &mut self.inflation {
             inflation.lose(ctx.inflaters);
         }
+    }
+
+    /// Takes a message that is all there, in one frame that is neither compressed nor wrong, as most
+    /// are: a short cut through what follows. `None`: it is another one, and nothing was done.
+    fn whole_message(&mut self, bytes: &[u8], ctx: &mut Context<'_>) -> Option<usize> {
+        let header = Header::parse(bytes)?;
+        let Header { fin, rsv, opcode, mask, len, header_len } = header;
+        let payload = bytes[usize::from(header_len)..].get(..usize::try_from(len).ok()?)?;
+        let begins_and_ends = fin && matches!(opcode, Opcode::TEXT | Opcode::BINARY);
+        let is_legal = rsv == 0
+            && mask.is_some() == (self.sender == Sender::Client)
+            && header.is_shortest_form()
+            && !self.closed;
+        if !begins_and_ends || !is_legal || self.message.is_some() || self.probation > 0 {
+            return None;
+        }
+        self.may_be_inside_message = false;
+        self.frame_began = self.offset as u32;
+        (ctx.out)(Item::Frame(&header, self.offset));
+        // Text is checked beyond what is shown.
+        let wanted = if opcode == Opcode::TEXT { usize::MAX } else { ctx.payload_limit };
+        let mut plain = &payload[..min(wanted, payload.len())];
+        if let Some(key) = mask {
+            plain = mask::unmask(plain, key, 0, ctx.scratch);
+        }
+        let message = Message {
+            opcode,
+            payload: Payload::of(opcode, plain, ctx.payload_limit),
+            len: Some(len),
+            wire_len: len,
+            frames: 1,
+            compressed: false,
+            missing: 0,
+            unfinished: false,
+        };
+        check::report_invalid_text(&message, ctx.out);
+        (ctx.out)(Item::Message(&message));
+        Some(usize::from(header_len) + payload.len())
     }
 
     /// Takes header bytes; returns how many. An error: this is no header, the framing is lost.
@@ -295,6 +341,7 @@ impl Receiver {
             }
             self.probation -= 1;
         }
+        self.frame_began = offset as u32;
         (ctx.out)(Item::Frame(&header, offset));
         self.check(&header, ctx);
         if !header.opcode.is_control() && !header.opcode.is_reserved() {
@@ -357,10 +404,7 @@ impl Receiver {
         let mut scratch = std::mem::take(ctx.scratch);
         let plain = match header.mask {
             Some(key) if self.wants_content(&header, ctx) => {
-                scratch.clear();
-                scratch.extend_from_slice(chunk);
-                mask::unmask(&mut scratch, key, header.len - left);
-                &scratch[..]
+                mask::unmask(chunk, key, header.len - left, &mut scratch)
             }
             _ => chunk,
         };
@@ -418,7 +462,7 @@ impl Receiver {
         if let Some(mut message) = self.message.take() {
             let last = if is_inflating { &[] } else { plain };
             let message = message.finish(last, ctx.payload_limit);
-            check::report_invalid_text(&message, ctx);
+            check::report_invalid_text(&message, ctx.out);
             (ctx.out)(Item::Message(&message));
         }
         if let Some(inflation) = &mut self.inflation {
@@ -437,10 +481,10 @@ impl Receiver {
         };
         let limit = ctx.payload_limit;
         let mut push = |plain: &[u8]| message.push(plain, limit);
-        let mut result = inflater.feed(window, compressed, &mut push);
-        if fin && result.is_ok() {
-            result = inflater.finish(window, &mut push);
-        }
+        let result = match fin {
+            true => inflater.finish(window, compressed, &mut push),
+            false => inflater.feed(window, compressed, &mut push),
+        };
         if result.is_ok() {
             return;
         }
@@ -488,7 +532,7 @@ impl Receiver {
 /// frames.
 fn tell_cut(message: &mut Builder, unfinished: bool, ctx: &mut Context<'_>) {
     let message = Message { unfinished, ..message.cut() };
-    check::report_invalid_text(&message, ctx);
+    check::report_invalid_text(&message, ctx.out);
     (ctx.out)(Item::Message(&message));
 }
 

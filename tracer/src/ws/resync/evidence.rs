@@ -186,11 +186,11 @@ fn payload_evidence(header: &Header, payload: &[u8], is_segment_start: bool) -> 
 /// The bytes from `at` on, as many as wanted, unmasked.
 fn plain(header: &Header, payload: &[u8], at: usize, wanted: usize) -> Vec<u8> {
     let end = min(payload.len(), at.saturating_add(wanted));
-    let mut sample = payload.get(at..end).unwrap_or_default().to_vec();
-    if let Some(key) = header.mask {
-        mask::unmask(&mut sample, key, at as u64);
-    }
-    sample
+    let sample = payload.get(at..end).unwrap_or_default();
+    let Some(key) = header.mask else { return sample.to_vec() };
+    let mut plain = Vec::new();
+    mask::unmask(sample, key, at as u64, &mut plain);
+    plain
 }
 
 fn text_evidence(

@@ -48,7 +48,7 @@ fn every_field_of_a_segment() {
         more: false,
         left_out: 0,
         elided: 0,
-        may_begin_frame: false,
+        frame_at: None,
     };
     assert_eq!(packet(1, &bytes).segment(), Ok(expected));
 }
@@ -149,10 +149,10 @@ fn a_snapped_segment_keeps_its_length_on_the_wire() {
     let snapped = |len: usize| RawPacket { wire_len: ip.len() as u32, ..packet(101, &ip[..len]) };
     let segment = snapped(62).segment().unwrap();
     assert_eq!((segment.payload, segment.payload_len), (&b"xxxxxxxxxx"[..], 100));
-    assert_eq!(segment.snapped(), 90);
+    assert_eq!(segment.absent(), 90);
     let segment = snapped(44).segment().unwrap();
     assert_eq!((segment.options, segment.payload), (&OPTIONS[..4], &b""[..]));
-    assert_eq!(segment.snapped(), 100);
+    assert_eq!(segment.absent(), 100);
     assert_eq!(snapped(39).segment(), Err(Skip::Malformed));
 }
 

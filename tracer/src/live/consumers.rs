@@ -1,0 +1,146 @@
+//! The threads of a live run that decode: captures come in, one for each, and when the run ends, what
+//! it came to.
+
+use std::{io, os::fd::OwnedFd, thread, time::Duration};
+
+use anyhow::{Context as _, Result, bail};
+use rustix::event::{EventfdFlags, eventfd};
+use tokio::{sync::oneshot, task::JoinSet, time::sleep};
+
+use super::{
+    Signals,
+    consumer::{Consumer, Ended, set_clock},
+};
+use crate::{
+    capture::{Capture, clock},
+    config::Config,
+    output::write_summary,
+    pipeline::{Finished, Listening, Pipeline},
+    session::busiest,
+};
+
+/// Signals that come so close together are one.
+const SAME_SIGNAL: Duration = Duration::from_millis(300);
+/// How long consumers that are stuck in a write may take to end.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Consumers at work, each in its thread.
+pub(super) struct Consumers {
+    /// Wait for the ends of those that are at work.
+    at_work: JoinSet<Result<Ended>>,
+    ended: Vec<Ended>,
+    /// Written to, it ends them all.
+    stop: OwnedFd,
+}
+
+impl Consumers {
+    /// Starts a consumer of what each of the captures yields.
+    pub(super) fn start<C: Capture + Send + 'static>(
+        captures: Vec<C>,
+        source: &str,
+        interfaces: &[String],
+        config: &Config,
+    ) -> Result<Self> {
+        // Standard output is locked for each `write_all`: no line is torn.
+        let outputs = captures.iter().map(|_| Box::new(io::stdout()) as Box<_>).collect();
+        let mut pipelines = Pipeline::several(config, outputs);
+        if let Some(first) = pipelines.first_mut() {
+            begin(first, source, interfaces)?;
+        }
+        let stop = eventfd(0, EventfdFlags::CLOEXEC).context("cannot make an eventfd")?;
+        let mut consumers = Self { at_work: JoinSet::new(), ended: Vec::new(), stop };
+        for (number, (capture, pipeline)) in captures.into_iter().zip(pipelines).enumerate() {
+            let mut consumer = Consumer::new(capture, pipeline, consumers.stop.try_clone()?);
+            if number == 0 {
+                consumer = consumer.hinting_at(config.ports.to_string());
+            }
+            consumers.spawn(number, consumer)?;
+        }
+        Ok(consumers)
+    }
+
+    fn spawn<C>(&mut self, number: usize, consumer: Consumer<C>) -> Result<()>
+    where
+        C: Capture + Send + 'static,
+    {
+        let (sender, ended) = oneshot::channel();
+        thread::Builder::new().name(format!("decode-{number}")).spawn(move || {
+            // Nobody listens any more when the run has lost its patience.
+            sender.send(consumer.run()).ok();
+        })?;
+        self.at_work.spawn(async { ended.await.context("the decoder has failed") });
+        Ok(())
+    }
+
+    /// Waits until one of them has ended. None is left: false.
+    pub(super) async fn next_to_end(&mut self) -> Result<bool> {
+        let Some(ended) = self.at_work.join_next().await else { return Ok(false) };
+        self.ended.push(ended.context("the decoder has failed")??);
+        Ok(true)
+    }
+
+    /// Ends them and waits for what they have left to write. A second signal, or a reader that does
+    /// not read, ends the wait.
+    pub(super) async fn stop(mut self, signals: &mut Signals) -> Result<Vec<Ended>> {
+        rustix::io::write(&self.stop, &1u64.to_ne_bytes()).context("cannot stop the decoder")?;
+        let impatience = async {
+            // timeout(1) and terminals signal a process and its group: that is one signal twice.
+            sleep(SAME_SIGNAL).await;
+            signals.forget();
+            signals.next().await;
+        };
+        let all = async {
+            while self.next_to_end().await? {}
+            Ok(self.ended)
+        };
+        tokio::select! {
+            all = all => all,
+            () = impatience => bail!("interrupted before everything was written"),
+            () = sleep(PATIENCE) => {
+                bail!("the output is blocked: what was not written yet is lost")
+            }
+        }
+    }
+}
+
+/// Says that the run begins.
+fn begin(pipeline: &mut Pipeline, source: &str, interfaces: &[String]) -> Result<()> {
+    let uname = rustix::system::uname();
+    let listening = Listening {
+        source,
+        interfaces,
+        host: &uname.nodename().to_string_lossy(),
+        kernel: &uname.release().to_string_lossy(),
+    };
+    set_clock(pipeline);
+    pipeline.start(clock::monotonic(), &listening);
+    Ok(pipeline.flush()?)
+}
+
+/// Tells what the run came to.
+pub(super) fn report(all: Vec<Ended>, config: &Config) -> Result<()> {
+    let mut sums = None;
+    let mut busy = Vec::new();
+    let mut failure = None;
+    for Ended { finished, failed } in all {
+        let Finished { stats, connections, written } = finished;
+        written.context("cannot write the output")?;
+        sums = sums.or(stats);
+        busy.extend(connections);
+        failure = failure.or(failed);
+    }
+    let stats = sums.unwrap_or_default();
+    // Not worth an error: the events are written.
+    write_summary(&mut io::stderr().lock(), &stats, &busiest(busy)).ok();
+    if let Some(error) = failure {
+        return Err(error);
+    }
+    if stats.segments == 0 && stats.lost == 0 {
+        bail!(
+            "no segment on port {} was seen: see which ports are in use with `ss -tln`, and choose \
+             with --port",
+            config.ports
+        );
+    }
+    Ok(())
+}
