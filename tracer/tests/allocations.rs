@@ -214,7 +214,6 @@ fn a_silent_connection_holds_at_most_one_and_a_half_kib() {
         ("pieces", held("", 0, in_pieces)),
         ("joined late", held("", HANDSHAKE, chat)),
     ] {
-        println!("{what}: {held}");
         assert!(held <= MAX_IDLE, "{what}: {held} bytes");
     }
 }

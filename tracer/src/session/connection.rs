@@ -3,6 +3,7 @@
 use tracer_common::packet::flags::{ACK, FIN, RST, SYN};
 
 use super::{
+    direction::Direction,
     flow::End,
     meta::{Env, Meta},
     numbering::Numbering,
@@ -10,7 +11,7 @@ use super::{
 };
 use crate::{
     event::{Body, How, Joined, TcpClose, Traffic},
-    segment::{Interest, Nanos, SECOND, Segment},
+    segment::{Interest, Nanos, Segment},
     tcp::{
         assembler::{Assembler, Cause, MAX_DISTANCE, Piece},
         seq,
@@ -21,43 +22,6 @@ use crate::{
 /// How far ahead an RST or FIN may be. A receiver obeys it exactly in place (RFC 9293 section
 /// 3.10.7.4), but what is before it may have been missed.
 const MAX_MISSED: i32 = MAX_DISTANCE.cast_signed();
-/// The interface that shows a direction may change after so long a silence on the one before.
-const OWNER_SILENCE: Nanos = SECOND;
-
-/// One direction as TCP sees it.
-#[derive(Default)]
-struct Direction {
-    assembler: Assembler,
-    /// Offset in the stream at which it ends.
-    fin: Option<u64>,
-    /// The interface on which it was first seen. Bridges and veth pairs show each segment several
-    /// times.
-    owner: Option<u32>,
-    /// When it last was.
-    owner_seen: Nanos,
-    /// Mostly there is none.
-    hole: Option<Box<Hole>>,
-}
-
-/// A segment is missing.
-struct Hole {
-    since: Nanos,
-    /// Its offset in the stream.
-    at: u64,
-}
-
-impl Direction {
-    fn is_finished(&self) -> bool {
-        self.fin.is_some_and(|fin| self.assembler.position() >= fin)
-    }
-
-    /// Takes note of the interface that shows it.
-    fn see_on(&mut self, segment: &Segment<'_>) {
-        self.owner = Some(segment.interface);
-        self.owner_seen = segment.time;
-    }
-}
-
 /// How a connection ended, and by whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ending {
@@ -91,7 +55,6 @@ pub(super) struct Connection {
     directions: [Direction; 2],
 }
 
-const _: () = assert!(size_of::<Direction>() <= 128, "two cache lines");
 const _: () = assert!(size_of::<Connection>() <= 728, "with its key in the table, twelve");
 
 impl Connection {
@@ -168,7 +131,7 @@ impl Connection {
         if !self.has_hole {
             return None;
         }
-        self.directions.iter().filter_map(|direction| Some(direction.hole.as_ref()?.since)).min()
+        self.directions.iter().filter_map(Direction::hole_since).min()
     }
 
     /// Forgets what compressed messages refer to, for want of memory.
@@ -279,8 +242,7 @@ impl Connection {
     /// Whether the direction is another interface's.
     fn is_seen_elsewhere(&mut self, from: Sender, segment: &Segment<'_>) -> bool {
         let direction = &mut self.directions[from as usize];
-        let is_elsewhere = direction.owner.is_some_and(|owner| owner != segment.interface)
-            && segment.time.saturating_sub(direction.owner_seen) < OWNER_SILENCE;
+        let is_elsewhere = direction.is_elsewhere(segment);
         if !is_elsewhere {
             direction.see_on(segment);
         }
@@ -409,20 +371,10 @@ impl Connection {
         self.ending()
     }
 
-    /// Looks at the holes. The wait for one begins anew when an earlier one was filled.
     fn look_at_holes(&mut self, env: &Env<'_>) {
         let has_ended = self.has_ended();
-        for direction in &mut self.directions {
-            let at = direction.assembler.position();
-            // A direction that ended before what precedes its end came has a hole as well.
-            let ends_early = has_ended && !direction.is_finished();
-            if !direction.assembler.has_hole() && !ends_early {
-                direction.hole = None;
-            } else if direction.hole.as_ref().is_none_or(|hole| hole.at != at) {
-                direction.hole = Some(Box::new(Hole { since: env.tell.time, at }));
-            }
-        }
-        self.has_hole = self.directions.iter().any(|direction| direction.hole.is_some());
+        let holes = self.directions.each_mut().map(|it| it.look_at_hole(has_ended, env.tell.time));
+        self.has_hole = holes.contains(&true);
     }
 
     /// Whether both sides have said that they end.

@@ -3,6 +3,7 @@
 //! [`Tracker::tick`] say it is.
 
 mod connection;
+mod direction;
 mod exchange;
 mod flow;
 mod meta;
