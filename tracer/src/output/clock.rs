@@ -53,10 +53,7 @@ impl Stamp {
     pub(super) fn write(&mut self, wall: Nanos, buffer: &mut Vec<u8>) {
         let (second, nanos) = (wall / SECOND, (wall % SECOND) as u32);
         if self.second != Some(second) {
-            self.second = Some(second);
-            let text = self.format(second);
-            self.prefix_len = text.len().min(PREFIX);
-            self.prefix[..self.prefix_len].copy_from_slice(&text.as_bytes()[..self.prefix_len]);
+            self.begin(second);
         }
         let end = buffer.len() + self.prefix_len;
         buffer.extend_from_slice(&self.prefix);
@@ -69,15 +66,19 @@ impl Stamp {
         }
     }
 
-    /// What is before the digits of the fraction.
-    fn format(&self, second: u64) -> String {
+    /// Writes what is before the digits of the fraction.
+    #[cold]
+    fn begin(&mut self, second: u64) {
+        self.second = Some(second);
         let second = i64::try_from(second).unwrap_or(i64::MAX);
         let time = Timestamp::from_second(second).unwrap_or(Timestamp::MAX);
         let second = match &self.zone {
             None => time.strftime("%Y-%m-%dT%H:%M:%S").to_string(),
             Some(zone) => time.to_zoned(zone.clone()).strftime("%H:%M:%S").to_string(),
         };
-        format!("{}{second}.", self.label)
+        let text = format!("{}{second}.", self.label);
+        self.prefix_len = text.len().min(PREFIX);
+        self.prefix[..self.prefix_len].copy_from_slice(&text.as_bytes()[..self.prefix_len]);
     }
 }
 

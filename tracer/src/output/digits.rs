@@ -6,6 +6,7 @@ use std::{io::Write as _, net::SocketAddr};
 use crate::segment::Endpoint;
 
 /// Appends a number.
+#[inline(always)]
 pub(super) fn push(number: u64, buffer: &mut Vec<u8>) {
     if number < 10 {
         return buffer.push(b'0' + number as u8);

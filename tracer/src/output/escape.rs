@@ -112,27 +112,24 @@ fn copy_block(block: &[u8; BLOCK], quoted: u32, room: &mut [u8; ROOM]) -> usize 
     backslashes + copy_word(second, quoted >> WORD, room, WORD + backslashes)
 }
 
-/// Copies a word to `at`, and gives back how many backslashes were written.
+/// Copies a word to `start`, and gives back how many backslashes were written.
 #[inline(always)]
-fn copy_word(mut word: u64, mut quoted: u32, room: &mut [u8; ROOM], mut at: usize) -> usize {
-    // It is less anyhow: this only tells the compiler so.
-    const MASK: usize = 2 * BLOCK - 1;
+fn copy_word(word: u64, mut quoted: u32, room: &mut [u8; ROOM], start: usize) -> usize {
+    // No place is higher anyhow: this only tells the compiler so.
+    const LAST: usize = 2 * BLOCK - 1;
+    room[start & LAST..][..WORD].copy_from_slice(&word.to_le_bytes());
     let mut backslashes = 0;
-    loop {
-        // All of the word is copied: the next copy overwrites what is too much.
-        room[at & MASK..][..WORD].copy_from_slice(&word.to_le_bytes());
-        if quoted == 0 {
-            return backslashes;
-        }
-        let run = quoted.trailing_zeros();
-        at += run as usize;
-        room[at & MASK] = b'\\';
-        at += 1;
+    while quoted != 0 {
+        let byte = quoted.trailing_zeros();
+        let at = start + byte as usize + backslashes;
+        room[at & LAST] = b'\\';
+        // All that is left of the word: behind its next backslash it is overwritten.
+        let rest = word >> (8 * byte);
+        room[(at + 1) & LAST..][..WORD].copy_from_slice(&rest.to_le_bytes());
         backslashes += 1;
-        // The byte behind the backslash begins the next run.
-        word >>= 8 * run;
-        quoted = quoted >> run & !1;
+        quoted &= quoted - 1;
     }
+    backslashes
 }
 
 /// The first of the characters marked in the block at `from` that is unsafe, and how many bytes of the
