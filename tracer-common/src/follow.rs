@@ -15,6 +15,8 @@ pub const WORTHWHILE: u32 = 4096;
 pub const LEAST_SEGMENT: u32 = 512;
 /// No frame is longer: what says so is the middle of a payload.
 const MAX_FRAME_LEN: u64 = u32::MAX as u64;
+/// A body's rest that is longer is named piece by piece: sequence numbers tell no more apart.
+pub const MAX_REST: u32 = 1 << 30;
 /// Nanoseconds in which user space confirms what is right. It may have to search for frames itself.
 const PATIENCE: u64 = 1_000_000_000;
 
@@ -40,6 +42,13 @@ impl Arrival {
         self.seq.wrapping_add(self.len)
     }
 }
+
+/// [`Followed::until`] was not said.
+const NO_REST: u32 = 0;
+/// It was said, and no segment has come since.
+const NAMED_REST: u32 = 1;
+/// `left` bytes of the rest are left.
+const BEGUN_REST: u32 = 2;
 
 /// What to do with a segment of a direction that is followed, or was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +88,10 @@ pub struct Followed {
     have: u32,
     /// 1 once it cannot be followed any more.
     is_stopped: u32,
+    /// Whether user space has named the end of what nobody wants, see [`Followed::until`].
+    rest: u32,
+    /// Spells out the padding.
+    reserved: u32,
     /// Bytes of a header that are being loaded.
     loading: u32,
     /// 1 when the record in the making has bytes of a header.
@@ -87,7 +100,7 @@ pub struct Followed {
     header: [u8; 32],
 }
 
-const _: () = assert!(size_of::<Followed>() == 88);
+const _: () = assert!(size_of::<Followed>() == 96);
 
 /// What a CPU copies a segment with.
 #[repr(C)]
@@ -223,9 +236,31 @@ impl Followed {
             is_text: 0,
             have: 0,
             is_stopped: 0,
+            rest: NO_REST,
+            reserved: 0,
             loading: 0,
             has_header: 0,
             header: [0; 32],
+        }
+    }
+
+    /// Leaves out the rest of something long that nobody wants, such as an HTTP body, up to the byte
+    /// with this sequence number. What follows it is copied whole.
+    pub fn until(end: u32) -> Self {
+        let nothing = Arrival { seq: end, len: 0, time: 0, is_syn: false, may_begin: false };
+        Self { is_confirmed: 1, rest: NAMED_REST, ..Self::new(&nothing) }
+    }
+
+    /// Learns from the first segment since the end was named how much of the rest is left.
+    #[inline(always)]
+    fn begin_rest(&mut self, segment: &Arrival) {
+        let end = self.next;
+        self.left = u64::from(end.wrapping_sub(segment.seq));
+        self.next = segment.seq;
+        self.rest = BEGUN_REST;
+        // It came too late: the end is behind.
+        if self.left > u64::from(MAX_REST) {
+            self.stop();
         }
     }
 
@@ -237,6 +272,9 @@ impl Followed {
         if segment.is_syn {
             self.stop();
             return Turn::Pass;
+        }
+        if self.rest == NAMED_REST {
+            self.begin_rest(segment);
         }
         if self.is_stopped != 0 {
             return otherwise;
@@ -317,6 +355,9 @@ impl Followed {
     /// `limit` is what is shown of a binary message.
     #[inline(always)]
     pub fn header(&mut self, loaded: u32, seq: u32, limit: u32) -> Result<u32, Unusual> {
+        if self.rest != NO_REST {
+            return Err(Unusual);
+        }
         self.has_header = 1;
         let have = self.have;
         let total = have + loaded;

@@ -17,10 +17,11 @@ use crate::{
 pub(crate) fn begin(skb: &Skb, ip: &Ip, tcp: &Tcp, time: u64) -> Option<&'static mut Followed> {
     let shown = maps::SHOWN.load();
     let is_syn = tcp.flags & flags::SYN != 0;
-    if shown == u32::MAX || (tcp.payload_len == 0 && !is_syn) {
+    if tcp.payload_len == 0 && !is_syn {
         return None;
     }
-    let may_begin = tcp.payload_len >= LEAST_SEGMENT
+    let may_begin = shown != u32::MAX
+        && tcp.payload_len >= LEAST_SEGMENT
         && !is_syn
         && skb
             .load(tcp.options_offset + tcp.options_len)

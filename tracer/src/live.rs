@@ -25,7 +25,7 @@ use crate::{
         program::{Classifier, Settings},
         ring::Records,
         ring_capture::RingCapture,
-        wishes::Wishes,
+        wishes::{LeavesOut, Wishes},
     },
     cli::CaptureName,
     config::{Config, Live},
@@ -57,6 +57,11 @@ async fn trace(live: &Live, config: &Config) -> Result<()> {
     tracing.end().await;
     followed?;
     report(consumers.stop(&mut signals).await?, config)
+}
+
+/// What is left out in the kernel. Where a body is cut by the snap length, its end cannot be followed.
+fn leaves_out(live: &Live) -> LeavesOut {
+    LeavesOut { flows: live.bypass, bodies: live.bypass && live.snaplen == u32::MAX }
 }
 
 /// The signals that end a run.
@@ -151,7 +156,7 @@ impl Tracing {
 
     fn start_consumers(&mut self, live: &Live, config: &Config) -> Result<Consumers> {
         let counters = Arc::new(KernelCounters::new(self.classifier.take_counters()?));
-        let wishes = Wishes::new(self.classifier.take_flows()?, live.bypass);
+        let wishes = Wishes::new(self.classifier.take_flows()?, leaves_out(live));
         let rings = self.classifier.take_records()?.into_iter();
         let captures = rings.map(|ring| RingCapture {
             records: Records::new(ring, self.rings.size as usize),

@@ -78,7 +78,8 @@ pub struct Segment<'a> {
     /// it was told ([`Interest::Nothing`]). This segment's own are among them, and it has none then.
     pub left_out: u32,
     /// Payload bytes right behind `payload` that the capture left out, as it was told, because it
-    /// follows the frames ([`Interest::Headers`]). `payload_len` counts them.
+    /// follows the frames ([`Interest::Headers`]), or a body ([`Interest::Behind`]). `payload_len`
+    /// counts them.
     pub elided: u32,
     /// The capture follows the frames, and can leave out of them ([`Interest::Headers`]) if it is
     /// right: the latest whose header is there began at this sequence number.
@@ -93,6 +94,8 @@ pub enum Interest {
     /// The capture follows its frames rightly ([`Segment::frame_at`]): of what comes, only the
     /// headers and what is shown are of use.
     Headers,
+    /// Nothing before this sequence number, and all that is behind: it is the rest of a body.
+    Behind(u32),
     /// All of it again: where its frames are is not known any more.
     Everything,
     /// Nothing: it is no WebSocket. SYN, FIN and RST still count, and how much there was.

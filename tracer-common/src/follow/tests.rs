@@ -237,3 +237,40 @@ fn records_end_where_something_is_left_out_or_they_are_full() {
     let ends = |copy, skip| Piece { copy, skip }.ends_record(100, 80);
     assert!(ends(10, 1) && ends(80, 0) && ends(100, 0) && !ends(10, 0));
 }
+
+#[test]
+fn the_rest_of_a_body_is_left_out_up_to_its_end_and_not_further() {
+    for late in [0, 1, 700, 9999] {
+        let mut followed = Followed::until(10_000);
+        let first = arrival(late, 300, 1);
+        assert_eq!(followed.arrive(&first, || None), Turn::Follow);
+        let mut next = late;
+        while next + 300 < 10_000 {
+            assert_eq!(walk(&mut followed, &[7; 300], 1000), Ok(vec![false; 300]));
+            next += 300;
+            assert_eq!(followed.arrive(&arrival(next, 300, 1), || None), Turn::Follow);
+        }
+        let left = 10_000 - next;
+        let last: Vec<_> = (0..300).map(|i| i >= left).collect();
+        // What follows looks like frames, and is none.
+        let mut segment = vec![7; left as usize];
+        segment.extend([&[0x82, 126, 0, 250][..], &[9; 300]].concat());
+        segment.truncate(300);
+        let mut stopped = false;
+        let copied = walk(&mut followed, &segment, 1000).unwrap_or_else(|Unusual| {
+            stopped = true;
+            last.clone()
+        });
+        assert_eq!((copied, stopped), (last, left < 300), "from {late} on");
+    }
+}
+
+#[test]
+fn a_body_that_ended_before_it_was_named_is_not_followed() {
+    for seq in [10_000, 10_001, 10_000_u32.wrapping_sub(MAX_REST + 1)] {
+        let mut followed = Followed::until(10_000);
+        let turn = followed.arrive(&arrival(seq, 300, 1), || None);
+        let copied = walk(&mut followed, &[7; 300], 1000);
+        assert!(turn == Turn::Pass || copied == Err(Unusual), "{seq}: {turn:?}");
+    }
+}

@@ -86,13 +86,21 @@ impl Body {
 
     /// Passes over missing bytes; false when the end cannot be known any more.
     pub fn gap(&mut self, bytes: u64) -> bool {
+        let left = match self {
+            Self::UntilClose => return true,
+            Self::Length(left) if bytes <= *left => left,
+            Self::Chunked(Chunked::Data(left)) if bytes < *left => left,
+            _ => return false,
+        };
+        *left -= bytes;
+        true
+    }
+
+    /// How many bytes are left of it, if that is known.
+    pub fn left(&self) -> Option<u64> {
         match self {
-            Self::UntilClose => true,
-            Self::Length(left) | Self::Chunked(Chunked::Data(left)) if bytes < *left => {
-                *left -= bytes;
-                true
-            }
-            _ => false,
+            Self::Length(left) => Some(*left),
+            Self::Chunked(_) | Self::UntilClose => None,
         }
     }
 }

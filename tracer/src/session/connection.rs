@@ -1,6 +1,9 @@
 //! One TCP connection: who is who, both assemblers, the end.
 
-use tracer_common::packet::flags::{ACK, FIN, RST, SYN};
+use tracer_common::{
+    follow::MAX_REST,
+    packet::flags::{ACK, FIN, RST, SYN},
+};
 
 use super::{
     direction::Direction,
@@ -19,6 +22,8 @@ use crate::{
     ws::receiver::Sender,
 };
 
+/// A body of which less is left is copied before the kernel hears that nobody wants it.
+const LONG_BODY: u64 = 256 << 10;
 /// How far ahead an RST or FIN may be. A receiver obeys it exactly in place (RFC 9293 section
 /// 3.10.7.4), but what is before it may have been missed.
 const MAX_MISSED: i32 = MAX_DISTANCE.cast_signed();
@@ -190,7 +195,7 @@ impl Connection {
             () if self.streams.take_lost_place(from) => Interest::Everything,
             () if is_followed => Interest::Headers,
             () if self.streams.are_ignored(from) => Interest::Nothing,
-            () => Interest::Payload,
+            () => self.end_of_body(from, segment).map_or(Interest::Payload, Interest::Behind),
         };
         if segment.has(FIN) {
             self.finished(from, segment);
@@ -229,6 +234,19 @@ impl Connection {
         let Some(began) = self.streams.frame_began(from) else { return false };
         let since = (assembler.position() as u32).wrapping_sub(began);
         assembler.next_seq() == Some(end) && !assembler.has_hole() && end.wrapping_sub(seq) == since
+    }
+
+    /// The sequence number behind a body, while so much of it is to come that it pays to leave it
+    /// out; of a very long one, that behind the next piece.
+    fn end_of_body(&self, from: Sender, segment: &Segment<'_>) -> Option<u32> {
+        let left = self.streams.body_left(from).filter(|left| *left >= LONG_BODY)?;
+        let assembler = &self.directions[from as usize].assembler;
+        if segment.elided > 0 || assembler.has_hole() {
+            return None;
+        }
+        // However much is left, the pieces end at the same places.
+        let piece = (left - 1) % u64::from(MAX_REST) + 1;
+        Some(assembler.next_seq()?.wrapping_add(piece as u32))
     }
 
     fn count_bytes(&mut self, from: Sender, bytes: u64) {

@@ -163,7 +163,7 @@ impl Classifier {
         let confirmed = match interest {
             Interest::Headers => Some(record.time),
             Interest::Everything => None,
-            Interest::Payload | Interest::Nothing => return,
+            Interest::Payload | Interest::Nothing | Interest::Behind(_) => return,
         };
         self.withdrawn += u64::from(confirmed.is_none());
         self.wishes.push_back(Wish { due_in: self.latency, key: key(record), confirmed });

@@ -8,6 +8,7 @@ use std::{
 
 use aya::maps::{MapData, RingBuf};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use tracer::{
     capture::live::{
         attach::{Attachment, Attachments},
@@ -126,9 +127,19 @@ fn told(finished: &Finished) -> (BTreeMap<String, Vec<String>>, String) {
     let mut told = BTreeMap::<_, Vec<_>>::new();
     for event in &events[1..events.len() - 1] {
         let who = format!("{:?} {:?}", event.text("client"), event.text("from"));
-        told.entry(who).or_default().push(event.without_time());
+        told.entry(who).or_default().push(without_time(event));
     }
-    (told, events.last().map(Event::without_time).expect("events"))
+    (told, events.last().map(without_time).expect("events"))
+}
+
+/// An event without times and durations, and without its connection's number.
+fn without_time(event: &Event) -> String {
+    let mut value: Value = event.as_ref().clone();
+    let fields = value.as_object_mut().expect("checked when parsed");
+    fields.retain(|name, _| {
+        name != "ts" && !name.ends_with("_us") && !name.ends_with("_ms") && name != "conn"
+    });
+    value.to_string()
 }
 
 /// The number of each client's connection.

@@ -87,6 +87,13 @@ impl Event {
     }
 }
 
+/// All of it.
+impl AsRef<Value> for Event {
+    fn as_ref(&self) -> &Value {
+        &self.0
+    }
+}
+
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:.600}", self.0.to_string())

@@ -24,6 +24,7 @@ pub struct Flows {
     pub(super) has_bypassed: Array<MapData, u32>,
     pub(super) confirmed: HashMap<MapData, FlowKey, u64>,
     pub(super) followed: HashMap<MapData, FlowKey, Followed>,
+    pub(super) has_followed: Array<MapData, u32>,
 }
 
 impl Flows {
@@ -39,6 +40,12 @@ impl Flows {
     /// Lets the classifier leave out what is not shown: what it said with this record is right.
     pub fn confirm(&mut self, segment: &Segment<'_>) -> Result<(), MapError> {
         self.confirmed.insert(key(segment), segment.time, ANY)
+    }
+
+    /// Leaves out what is before a sequence number.
+    pub fn skip_until(&mut self, segment: &Segment<'_>, end: u32) -> Result<(), MapError> {
+        self.followed.insert(key(segment), Followed::until(end), ANY)?;
+        self.has_followed.set(0, 1, 0)
     }
 
     /// Has everything copied again.

@@ -102,6 +102,7 @@ impl Classifier {
             bypassed: HashMap::try_from(take("BYPASSED")?)?,
             confirmed: HashMap::try_from(take("CONFIRMED")?)?,
             followed: HashMap::try_from(take("FOLLOWED")?)?,
+            has_followed: Array::try_from(take("HAS_FOLLOWED")?)?,
         })
     }
 

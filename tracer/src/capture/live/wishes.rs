@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use aya::maps::MapError;
 use tracer_common::flow::FlowKey;
 
 use super::flows::{self, Flows};
@@ -15,36 +14,56 @@ use crate::{
 #[derive(Clone)]
 pub struct Wishes {
     flows: Arc<Mutex<Option<Flows>>>,
-    bypass: bool,
-    /// The latest flow to bypass: some of its segments are in the ring already.
-    bypassed: Option<FlowKey>,
+    leaves_out: LeavesOut,
+    /// The latest that was left out: some of the flow's segments are in the ring already.
+    latest: Option<(FlowKey, Interest)>,
+}
+
+/// What the user allows to be left out, where it is not wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct LeavesOut {
+    /// Flows that are no WebSocket.
+    pub flows: bool,
+    /// Long HTTP bodies.
+    pub bodies: bool,
 }
 
 impl Wishes {
-    /// `bypass`: what is no WebSocket need not be copied.
-    pub fn new(flows: Flows, bypass: bool) -> Self {
-        Self { flows: Arc::new(Mutex::new(Some(flows))), bypass, bypassed: None }
+    /// Passes on what goes with `leaves_out`.
+    pub fn new(flows: Flows, leaves_out: LeavesOut) -> Self {
+        Self { flows: Arc::new(Mutex::new(Some(flows))), leaves_out, latest: None }
     }
 
     /// Does what follows from the decoder's interest in a segment. Where that fails, everything is
     /// copied as before.
     pub fn heed(&mut self, interest: Interest, segment: &Segment<'_>) {
-        let wish: fn(&mut Flows, &Segment<'_>) -> Result<(), MapError> = match interest {
+        match interest {
             Interest::Payload => return,
-            Interest::Nothing if !self.bypass || segment.payload.is_empty() => return,
-            Interest::Nothing => {
-                let key = Some(flows::key(segment));
-                if self.bypassed == key {
+            Interest::Headers | Interest::Everything => {}
+            Interest::Nothing if !self.leaves_out.flows || segment.payload.is_empty() => return,
+            Interest::Behind(_) if !self.leaves_out.bodies => return,
+            Interest::Nothing | Interest::Behind(_) => {
+                let latest = Some((flows::key(segment), interest));
+                if self.latest == latest {
                     return;
                 }
-                self.bypassed = key;
-                Flows::bypass
+                self.latest = latest;
             }
-            Interest::Headers => Flows::confirm,
-            Interest::Everything => Flows::unfollow,
-        };
+        }
+        self.pass_on(interest, segment);
+    }
+
+    fn pass_on(&self, interest: Interest, segment: &Segment<'_>) {
         let mut flows = self.flows.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(Err(error)) = flows.as_mut().map(|flows| wish(flows, segment)) {
+        let Some(tables) = flows.as_mut() else { return };
+        let result = match interest {
+            Interest::Payload => Ok(()),
+            Interest::Nothing => tables.bypass(segment),
+            Interest::Behind(end) => tables.skip_until(segment, end),
+            Interest::Headers => tables.confirm(segment),
+            Interest::Everything => tables.unfollow(segment),
+        };
+        if let Err(error) = result {
             notice(format_args!("cannot tell the kernel what need not be copied: {error}"));
             *flows = None;
         }

@@ -159,6 +159,14 @@ impl Streams {
         }
     }
 
+    /// How many bytes are left of the body that `from` is sending, if that is known.
+    pub(super) fn body_left(&self, from: Sender) -> Option<u64> {
+        match &self.stages[from as usize] {
+            Stage::Body(body) => body.left(),
+            _ => None,
+        }
+    }
+
     /// Whether bytes of `from` were left out since the last call that somebody wanted.
     pub(super) fn take_lost_place(&mut self, from: Sender) -> bool {
         std::mem::take(&mut self.meta.lost_places[from as usize])
@@ -167,14 +175,29 @@ impl Streams {
     /// Takes the news that the capture left out the next bytes of `from`, as it was told. They are a
     /// gap where it is wrong about the frames, as after a connection was given up and joined again.
     pub(super) fn elided(&mut self, from: Sender, bytes: u64, env: &mut Env<'_>) {
-        if let Stage::Frames(receiver) = &mut self.stages[from as usize]
-            && self.meta.receive(from, env, |ctx| receiver.elide(bytes, ctx))
-        {
+        let is_known = match &mut self.stages[from as usize] {
+            Stage::Frames(receiver) => {
+                self.meta.receive(from, env, |ctx| receiver.elide(bytes, ctx))
+            }
+            Stage::Body(_) => self.pass_over(from, bytes),
+            _ => false,
+        };
+        if is_known {
             self.offsets[from as usize] += bytes;
             return;
         }
         self.meta.lost_places[from as usize] = true;
         self.gap(from, bytes, Cause::Elided.into(), env);
+    }
+
+    /// Goes on in a body behind bytes that are not there; false when its end is not known then.
+    fn pass_over(&mut self, from: Sender, bytes: u64) -> bool {
+        let Stage::Body(body) = &mut self.stages[from as usize] else { return false };
+        let is_known = body.gap(bytes);
+        if is_known && body.is_done() {
+            self.expect_head(from);
+        }
+        is_known
     }
 
     /// Takes the news that the next bytes of `from` are missing.
@@ -198,8 +221,8 @@ impl Streams {
                 }
                 self.stages[from as usize] = self.new_search(from, None);
             }
-            Stage::Body(body) => {
-                if !body.gap(bytes) {
+            Stage::Body(_) => {
+                if !self.pass_over(from, bytes) {
                     self.restart(from);
                 }
             }

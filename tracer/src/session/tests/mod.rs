@@ -1,5 +1,6 @@
 //! Whole connections in virtual time: segments made here go in, events are compared.
 
+mod bodies;
 mod closing;
 mod eliding;
 mod joining;
