@@ -38,7 +38,7 @@ pub(super) struct Ending {
 ///
 /// Of many connections none is in the caches when its next message comes. So the fields lie in the
 /// order in which a segment needs them, behind the key in the table; those of one direction are
-/// together, on two cache lines; and in the middle of a talk a segment leaves the other's alone.
+/// together; and in the middle of a talk a segment leaves the other's alone.
 #[repr(C)]
 pub(super) struct Connection {
     pub(super) last_seen: Nanos,

@@ -79,12 +79,7 @@ impl Streams {
     /// `joined` says whether the streams are seen from their first bytes on.
     pub(super) fn new(meta: Meta, joined: Joined) -> Self {
         let start = || Stage::Start { beginning: Vec::new(), joined };
-        Self {
-            meta,
-            offsets: [0; 2],
-            exchange: Exchange::default(),
-            stages: [start(), start()],
-        }
+        Self { meta, offsets: [0; 2], exchange: Exchange::default(), stages: [start(), start()] }
     }
 
     /// Bytes that a direction holds for what is not complete, and for its deflate window.
