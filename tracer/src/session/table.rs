@@ -81,7 +81,6 @@ impl<V> Table<V> {
     /// The value, which is the newest from now on.
     pub(super) fn get_mut(&mut self, key: &FlowKey) -> Option<&mut V> {
         let place = self.find(key)?;
-        prefetch(slot(&self.pages, place));
         if place != self.newest {
             self.detach(place);
             self.attach(place);
@@ -201,24 +200,6 @@ impl<V> Table<V> {
 fn slot<V>(pages: &[Vec<Slot<V>>], place: Place) -> &Slot<V> {
     &pages[place as usize / PAGE][place as usize % PAGE]
 }
-
-/// Asks the processor for all cache lines of a slot at once, before each is waited for in its turn.
-#[cfg(target_arch = "x86_64")]
-fn prefetch<V>(slot: &Slot<V>) {
-    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-    // The first has come with the key.
-    for line in (64..size_of::<Slot<V>>()).step_by(64) {
-        let at = std::ptr::from_ref(slot).cast::<i8>().wrapping_add(line);
-        #[expect(unsafe_code, reason = "the only way to give the processor this hint")]
-        // SAFETY: a prefetch changes nothing that a program could see, and faults nowhere.
-        unsafe {
-            _mm_prefetch::<_MM_HINT_T0>(at);
-        }
-    }
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn prefetch<V>(_: &Slot<V>) {}
 
 fn slot_mut<V>(pages: &mut [Vec<Slot<V>>], place: Place) -> &mut Slot<V> {
     &mut pages[place as usize / PAGE][place as usize % PAGE]
