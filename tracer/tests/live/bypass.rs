@@ -1,4 +1,5 @@
 //! Connections on the traced port that are no WebSocket: named, and from then on left in the kernel.
+//! Of HTTP that is the body of a long answer; its heads are told.
 
 use std::{
     io::{Read as _, Write as _},
@@ -81,4 +82,65 @@ fn with_no_bypass_everything_is_copied() {
     let (end, stats) = traced(&["--port", "7272", "--no-bypass"]);
     assert_told_in_full(&end, &stats);
     assert_eq!(stats.number("bypassed"), Some(0), "{stats}");
+}
+
+/// Bytes of a long answer.
+const FILM: usize = 64 << 20;
+const GET: &[u8] = b"GET /film HTTP/1.1\r\nHost: h\r\n\r\n";
+
+/// Answers each request on a connection: the first with a film, the second with nothing.
+fn serve(listener: &TcpListener) {
+    let (mut server, _) = listener.accept().expect("the client connects");
+    for length in [FILM, 0] {
+        let mut request = [0; GET.len()];
+        server.read_exact(&mut request).expect("the client asks");
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+        server.write_all(head.as_bytes()).expect("the client reads");
+        server.write_all(&vec![7; length]).expect("the client reads");
+    }
+}
+
+fn download(namespace: &Namespace) {
+    let listener = namespace.run(|| TcpListener::bind("127.0.0.1:7272")).expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    let mut client = namespace.run(|| TcpStream::connect(address)).expect("it listens");
+    thread::scope(|scope| {
+        scope.spawn(|| serve(&listener));
+        client.write_all(GET).expect("the server reads");
+        let mut film = vec![0; FILM];
+        client.read_exact(&mut film).expect("the film comes");
+        client.write_all(GET).expect("the server reads");
+        client.read_to_end(&mut film).expect("the server ends well");
+    });
+}
+
+/// What is told of a download, and the last `stats`.
+fn told_of_a_download(options: &[&str]) -> (Vec<Event>, Event) {
+    let namespace = Namespace::new();
+    let tracer = Tracer::start(&namespace, options);
+    download(&namespace);
+    wait_for("the connection to end", || tracer.has_told("tcp.close"));
+    let mut events = tracer.interrupt().events();
+    let stats = events.pop().expect("the last event is of the end");
+    let of_http: Vec<_> = events.iter().filter(|event| event.kind().starts_with("http")).collect();
+    assert_eq!(of_http.len(), 4, "two requests, two responses");
+    assert_eq!((stats.number("gaps"), stats.number("lost")), (Some(0), Some(0)), "{stats}");
+    (events, stats)
+}
+
+#[test]
+fn a_long_answer_stays_in_the_kernel_but_the_one_behind_it_is_told() {
+    let (events, stats) = told_of_a_download(&["--port", "7272"]);
+    let elided = stats.number("elided_bytes").expect("it is counted");
+    assert!((FILM as u64 / 2..=FILM as u64).contains(&elided), "most of it: {stats}");
+    let end = events.last().expect("it ends");
+    let heads = 2 * "HTTP/1.1 200 OK\r\nContent-Length: 67108864\r\n\r\n".len() - "7108864".len();
+    assert_eq!(end.number("server_bytes"), Some((FILM + heads) as u64), "{end}");
+}
+
+#[test]
+fn a_long_answer_is_copied_where_nothing_is_to_be_bypassed() {
+    let (_, stats) =
+        told_of_a_download(&["--port", "7272", "--no-bypass", "--ring-size", "128MiB"]);
+    assert_eq!(stats.number("elided_bytes"), Some(0), "{stats}");
 }
