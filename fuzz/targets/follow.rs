@@ -35,6 +35,8 @@ const LIMITS: [u32; 4] = [0, 1, 100, 4096];
 const MAX_LEN: usize = 65_483;
 /// Bytes that one input may say.
 const MOST: usize = 1 << 18;
+/// Segments that may be short.
+const MANY: usize = 2000;
 /// What may pass of time in all: less than after which a connection is given up for silence.
 const MAX_TIME: u64 = 1000 * SECOND;
 
@@ -90,15 +92,15 @@ fn against_parser(input: &mut Input<'_>, limit: u32) {
     }
     let Parsed { wanted, headers } = parse(&stream, limit);
     let is_right = |frame: u32, end: usize| {
-        let latest = headers.iter().take_while(|(_, header_end)| *header_end <= end).last();
-        latest.is_some_and(|(start, _)| *start == frame as usize)
+        let behind = headers.partition_point(|(_, header_end)| *header_end <= end);
+        behind > 0 && headers[behind - 1].0 == frame as usize
     };
     let mut classifier = Classifier::new(limit, 0);
     let mut copied = vec![false; stream.len()];
     let mut at = 0;
     for n in 0.. {
         let longest = cuts.get(n % cuts.len().max(1)).map_or(MAX_LEN, |cut| 1 + cut % MAX_LEN);
-        let longest = if n == 0 { MAX_LEN } else { longest };
+        let longest = if n == 0 || n > MANY { MAX_LEN } else { longest };
         let payload = &stream[at..stream.len().min(at + longest)];
         if payload.is_empty() {
             break;
