@@ -31,6 +31,11 @@ impl Packet for RawPacket<'_> {
         self.bytes.get(offset as usize..)?.first_chunk().copied()
     }
 
+    fn words<const N: usize>(&self, offset: u32) -> Option<[u32; N]> {
+        let (words, _) = self.bytes.get(offset as usize..)?.as_chunks();
+        words.first_chunk().map(|words| words.map(u32::from_ne_bytes))
+    }
+
     fn wire_len(&self) -> u32 {
         self.wire_len
     }
