@@ -206,7 +206,9 @@ mod tests {
 
     #[test]
     fn a_gap_over_an_end_is_not_survived() {
-        assert!(!Body::Length(5).gap(5));
+        let mut body = Body::Length(5);
+        assert!(body.gap(5) && body.is_done(), "up to its end");
+        assert!(!Body::Length(5).gap(6));
         assert!(!Body::Chunked(Chunked::Size(0)).gap(1));
         assert!(Body::UntilClose.gap(1 << 40));
     }
