@@ -11,13 +11,15 @@ mod numbering;
 mod options;
 mod room;
 mod streams;
+mod summary;
 mod table;
 mod tls;
 mod tracker;
 
 pub use flow::FlowKey;
 pub use options::{Limits, Options};
-pub use tracker::{ConnectionSummary, Tracker, busiest};
+pub use summary::{ConnectionSummary, busiest};
+pub use tracker::Tracker;
 
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,8 @@
 //! Three tables, each least-recently-seen first out: SYNs not answered yet, which a flood can only
 //! push out of each other; connections; and ended ones, whose late segments open nothing.
 
+mod half_open;
+
 use std::{
     cmp::Reverse,
     collections::VecDeque,
@@ -18,18 +20,20 @@ use tracer_common::packet::flags::{ACK, RST, SYN};
 use super::{
     connection::{Connection, Ending},
     flow::{End, FlowKey},
-    meta::{self, Counts, Env, Tell, Tools},
+    meta::{Counts, Env, Tell, Tools},
     numbering::Numbering,
     options::Options,
     room::Room,
+    summary::{ConnectionSummary, Summaries},
     table::Table,
 };
 use crate::{
-    event::{Body, Conn, How, Joined, Sink, Stats, TcpClose, Traffic},
+    event::{Conn, How, Joined, Sink, Stats},
     http::head::{Kind, begins_like_http},
     segment::{Endpoint, Interest, Nanos, SECOND, Segment},
     ws::{inflaters::Inflaters, receiver::Sender},
 };
+use half_open::HalfOpen;
 
 /// How long an ended connection is remembered: twice the maximum segment lifetime as Linux has it
 /// (`TCP_TIMEWAIT_LEN`).
@@ -38,34 +42,6 @@ const TIME_WAIT: Nanos = 60 * SECOND;
 const RESET_WAIT: Nanos = 3 * SECOND;
 /// Ended connections remembered.
 const MAX_CLOSED: usize = 16_384;
-/// Connections kept for the summary.
-const MAX_SUMMARIES: usize = 20;
-
-/// A SYN that was not answered yet.
-struct HalfOpen {
-    numbering: Numbering,
-    client: End,
-    seq: u32,
-    interface: u32,
-    time: Nanos,
-}
-
-impl HalfOpen {
-    /// Whether a segment is the SYN-ACK to the SYN, and nothing else.
-    fn is_confirmed_by(&self, end: End, segment: &Segment<'_>) -> bool {
-        end != self.client && segment.has(SYN | ACK) && segment.ack == self.seq.wrapping_add(1)
-    }
-
-    /// Whether a segment answers the SYN, or follows it after an answer that was not captured.
-    fn is_answered_by(&self, end: End, segment: &Segment<'_>) -> bool {
-        let after_syn = self.seq.wrapping_add(1);
-        if end == self.client {
-            return segment.seq == after_syn;
-        }
-        // More may have been sent and acknowledged before the first segment that was captured.
-        segment.has(ACK) && segment.ack.wrapping_sub(after_syn) < 1 << 16
-    }
-}
 
 /// An ended connection.
 struct Closed {
@@ -80,33 +56,6 @@ impl Closed {
         // A time in the future comes from a broken time stamp.
         self.time > now || now - self.time > wait
     }
-}
-
-/// What a connection came to.
-#[derive(Clone, Copy, Debug)]
-pub struct ConnectionSummary {
-    /// The connection.
-    pub conn: Conn,
-    /// What went each way.
-    pub traffic: Traffic,
-    /// Whether it carried WebSocket frames.
-    pub is_websocket: bool,
-    /// From its first to its last segment.
-    pub duration: Nanos,
-}
-
-impl ConnectionSummary {
-    fn messages(&self) -> u64 {
-        self.traffic.client_messages + self.traffic.server_messages
-    }
-}
-
-/// The connections with the most messages, in the order of their numbers.
-pub fn busiest(mut summaries: Vec<ConnectionSummary>) -> Vec<ConnectionSummary> {
-    summaries.sort_by_key(|summary| Reverse(summary.messages()));
-    summaries.truncate(MAX_SUMMARIES);
-    summaries.sort_by_key(|summary| summary.conn.id);
-    summaries
 }
 
 /// Follows every connection of the traced ports.
@@ -130,7 +79,7 @@ pub struct Tracker {
     segments: u64,
     bytes: u64,
     opened: u64,
-    summaries: Vec<ConnectionSummary>,
+    summaries: Summaries,
 }
 
 impl Tracker {
@@ -173,7 +122,7 @@ impl Tracker {
             segments: 0,
             bytes: 0,
             opened: 0,
-            summaries: Vec::new(),
+            summaries: Summaries::default(),
         }
     }
 
@@ -198,102 +147,6 @@ impl Tracker {
             self.unknown(key, end, segment, sink);
         }
         Interest::Payload
-    }
-
-    /// A segment of a flow with a SYN that was not answered yet. One that does not fit to the SYN
-    /// belongs to the connection before, which a forged SYN must not end.
-    fn after_syn(
-        &mut self,
-        key: FlowKey,
-        end: End,
-        half_open: HalfOpen,
-        segment: &Segment<'_>,
-        sink: &mut dyn Sink,
-    ) {
-        let is_live = self.connections.contains(&key);
-        let is_answered = if is_live {
-            half_open.is_confirmed_by(end, segment)
-        } else {
-            half_open.is_answered_by(end, segment)
-        };
-        if is_answered {
-            if is_live {
-                self.close(&key, Ending { how: How::Replaced, by: None }, segment.time, sink);
-            }
-            return self.answered(key, end, &half_open, segment, sink);
-        }
-        self.half_open.push(key, half_open);
-        if is_live {
-            self.follow(&key, end, segment, sink);
-        }
-    }
-
-    /// A client wants to connect.
-    fn syn(&mut self, key: FlowKey, end: End, segment: &Segment<'_>, sink: &mut dyn Sink) {
-        if let Some(connection) = self.connections.peek(&key)
-            && !connection.is_replaced_by(end, segment)
-        {
-            self.follow(&key, end, segment, sink);
-            return;
-        }
-        let resent = self
-            .half_open
-            .get_mut(&key)
-            .is_some_and(|half_open| half_open.seq == segment.seq && half_open.client == end);
-        if resent {
-            return;
-        }
-        self.closed.pop(&key);
-        let mut numbering = self.number(&key, segment.source, segment.destination);
-        numbering.learn(Sender::Client, segment);
-        if segment.payload_len > 0 && !self.connections.contains(&key) {
-            // Fast Open: the SYN has data.
-            self.half_open.pop(&key);
-            self.open(key, numbering, Joined::Handshake, segment.time, sink);
-            self.learn_syn(&key, end, segment);
-            self.follow(&key, end, segment, sink);
-            return;
-        }
-        if self.options.segments {
-            numbering.show(end, segment, sink);
-        }
-        let Segment { seq, interface, time, .. } = *segment;
-        self.half_open.push(key, HalfOpen { numbering, client: end, seq, interface, time });
-        if self.half_open.len() > self.options.limits.half_open {
-            self.half_open.pop_lru();
-            self.counts.forgotten_syns += 1;
-        }
-    }
-
-    /// The first segment after a SYN.
-    fn answered(
-        &mut self,
-        key: FlowKey,
-        end: End,
-        half_open: &HalfOpen,
-        segment: &Segment<'_>,
-        sink: &mut dyn Sink,
-    ) {
-        let HalfOpen { mut numbering, client, seq, interface, time } = *half_open;
-        let is_answer = end != client;
-        if segment.has(RST) {
-            numbering.learn(numbering.sender(end), segment);
-            if self.options.segments {
-                numbering.show(end, segment, sink);
-            }
-            return refused(numbering.conn, is_answer, time, segment.time, sink);
-        }
-        self.open(key, numbering, Joined::Handshake, time, sink);
-        let syn =
-            Segment { seq, interface, time, flags: SYN, payload_len: 0, payload: &[], ..*segment };
-        self.learn_syn(&key, client, &syn);
-        self.follow(&key, end, segment, sink);
-    }
-
-    fn learn_syn(&mut self, key: &FlowKey, client: End, syn: &Segment<'_>) {
-        if let Some(connection) = self.connections.peek_mut(key) {
-            connection.learn_syn(client, syn);
-        }
     }
 
     /// A segment of a connection whose beginning was not seen.
@@ -462,7 +315,7 @@ impl Tracker {
         let Self { options, counts, tools, .. } = self;
         let tell = Tell { time: now, options, counts, sink };
         connection.close(ending, &mut Env { tell, tools });
-        self.summarize(&connection);
+        self.summaries.add(&connection);
         // One that was only given up may go on: what it says next joins it again.
         if matches!(ending.how, How::Fin | How::Rst) {
             let was_reset = ending.how == How::Rst;
@@ -489,7 +342,7 @@ impl Tracker {
             let key = *key;
             self.close(&key, Ending { how: How::Timeout, by: None }, now, sink);
         }
-        pop_while(&mut self.half_open, |half_open| half_open.time.saturating_add(TIME_WAIT) < now);
+        pop_while(&mut self.half_open, |half_open| half_open.is_over(now));
         pop_while(&mut self.closed, |closed| closed.is_over(now));
         self.places.shrink(self.connections.len());
         self.memory.shrink(self.held);
@@ -525,28 +378,13 @@ impl Tracker {
             let Self { options, counts, tools, .. } = self;
             let tell = Tell { time: now, options, counts, sink };
             connection.flush(&mut Env { tell, tools });
-            self.summarize(&connection);
-        }
-    }
-
-    /// Keeps the connections with the most messages.
-    fn summarize(&mut self, connection: &Connection) {
-        self.summaries.push(ConnectionSummary {
-            conn: connection.numbering().conn,
-            traffic: connection.traffic(),
-            is_websocket: connection.is_websocket(),
-            duration: connection.last_seen.saturating_sub(connection.started()),
-        });
-        if self.summaries.len() > MAX_SUMMARIES {
-            let messages = |&i: &usize| self.summaries[i].messages();
-            let least = (0..self.summaries.len()).min_by_key(messages);
-            self.summaries.swap_remove(least.unwrap_or_default());
+            self.summaries.add(&connection);
         }
     }
 
     /// The connections with the most messages.
     pub fn summaries(&self) -> Vec<ConnectionSummary> {
-        self.summaries.clone()
+        self.summaries.all()
     }
 
     /// Counters so far; those of the capture are left 0.
@@ -563,19 +401,6 @@ impl Tracker {
             ..Stats::default()
         }
     }
-}
-
-/// The SYN was answered, or followed, by RST.
-fn refused(conn: Conn, by_server: bool, syn: Nanos, now: Nanos, sink: &mut dyn Sink) {
-    let by = Some(if by_server { Sender::Server } else { Sender::Client });
-    let close = TcpClose {
-        by,
-        how: if by_server { How::Refused } else { How::Rst },
-        duration_ms: now.saturating_sub(syn) / 1_000_000,
-        traffic: Traffic::default(),
-        ws_close: None,
-    };
-    meta::emit(conn, by, Body::TcpClose(close), now, sink);
 }
 
 /// Removes the entries not touched for longest, as long as they are over.
