@@ -27,9 +27,10 @@ const LIMITS: Limits = Limits {
     inflaters: 2,
 };
 
-/// What may be allocated at a time: the limit and two machines to inflate with, and much more for
-/// the tables, the head in hand, and an event's lines.
-const BOUND: usize = 1 << 20;
+/// What may be allocated at a time: the limit and two machines to inflate with, a page of each table
+/// (1 MiB in all, of which what is used is touched), and much more for the head in hand and an
+/// event's lines.
+const BOUND: usize = 2 << 20;
 /// Copies of a segment at a time: in hand, unmasked, kept, and each in a buffer that grew to twice
 /// of what it needs.
 const COPIES: usize = 8;
