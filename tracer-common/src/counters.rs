@@ -25,7 +25,7 @@ pub struct Counters {
     pub bypassed: u64,
     /// Payload bytes of those.
     pub bypassed_bytes: u64,
-    /// Payload bytes of long messages that were left out, because they are not shown.
+    /// Payload bytes of long messages and HTTP bodies that were left out, because they are not shown.
     pub elided_bytes: u64,
 }
 

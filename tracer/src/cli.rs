@@ -103,8 +103,8 @@ pub struct Cli {
     #[arg(long, value_name = "SIZE", conflicts_with = "read")]
     pub ring_size: Option<Size>,
 
-    /// Go on copying connections out of the kernel that are no WebSocket; without this, and without
-    /// --segments, only their ends are
+    /// Go on copying connections out of the kernel that are no WebSocket, and long HTTP bodies;
+    /// without this, and without --segments, only ends and heads are
     #[arg(long, conflicts_with = "read")]
     pub no_bypass: bool,
 

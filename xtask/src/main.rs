@@ -143,7 +143,7 @@ enum Command {
     /// watches, in many short rounds one after the other, and writes a report with plots and all
     /// raw figures to docs/bench. Installs the programs that it compares with from Debian's
     /// packages. Needs root (sudo is used when you are not), two CPUs, and a machine that has
-    /// nothing else to do: the whole takes about 20 minutes.
+    /// nothing else to do: the whole takes about 25 minutes.
     Bench(bench::Options),
 
     /// One of the processes of `bench`

@@ -403,7 +403,8 @@ pub struct Stats {
     pub bypassed: u64,
     /// Payload bytes of those.
     pub bypassed_bytes: u64,
-    /// Payload bytes of long messages that the kernel did not copy, because they are not shown.
+    /// Payload bytes of long messages and HTTP bodies that the kernel did not copy, because they are
+    /// not shown.
     pub elided_bytes: u64,
     /// Connections seen.
     pub connections: u64,

@@ -60,8 +60,8 @@ fn cpus() -> u64 {
 }
 
 /// Bytes for all ring buffers. They hold what comes while the consumer waits for a CPU, or before
-/// it has said which frames need not be copied: with 8 MiB on two busy CPUs, one start in ten of a
-/// stream of 1 to 2 GB/s lost records, with 32 MiB none in 72. More CPUs send more. Half of the
+/// it has said which frames need not be copied: with 8 MiB on two busy CPUs, 10 of 120 half-second
+/// streams of 0.6 to 2.4 GB/s lost records, with 32 MiB none of 72. More CPUs send more. Half of the
 /// last-level cache is enough: what does not stay in it slows down bulk traffic. Where whole
 /// payloads are shown, not to lose counts more than speed.
 pub(super) fn for_this_machine(payload_limit: usize) -> u32 {

@@ -113,8 +113,10 @@ fn the_verifier_is_far_from_its_limit() {
         program.info().expect("it is loaded").verified_instruction_count()
     };
     for rings in [1, RINGS] {
-        // Kernels before 5.16 do not say.
-        let Some(count) = instructions(rings) else { return };
+        let Some(count) = instructions(rings) else {
+            println!("skipped: this kernel is from before 5.16, and does not count instructions");
+            return;
+        };
         println!("the verifier has gone through {count} instructions for {rings} rings");
         assert!(count < VERIFIER_LIMIT / 2, "{count} for {rings} rings");
     }
