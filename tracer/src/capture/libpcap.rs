@@ -18,7 +18,7 @@ use crate::{
     config::PortList,
     event::Stats,
     notice::notice,
-    segment::{SECOND, Segment},
+    segment::{Nanos, SECOND, Segment},
 };
 
 /// The longest packet that libpcap takes (`MAXIMUM_SNAPLEN`).
@@ -124,6 +124,12 @@ impl Capture for Packets {
             })?;
         }
         Ok(freed)
+    }
+
+    /// An interface that is being removed makes its descriptor readable when it goes down, and no
+    /// more when it is gone.
+    fn patience(&self) -> Option<Nanos> {
+        Some(SECOND)
     }
 
     fn descriptors(&self) -> Vec<BorrowedFd<'_>> {

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::{
     event::Stats,
-    segment::{Interest, Segment},
+    segment::{Interest, Nanos, Segment},
 };
 
 /// Whether more segments are wanted, and what more of the kind of the last one is good for.
@@ -24,6 +24,11 @@ pub trait Capture {
 
     /// What becomes readable when there are segments.
     fn descriptors(&self) -> Vec<BorrowedFd<'_>>;
+
+    /// How long nobody needs to look while nothing becomes readable; `None`: as long as they like.
+    fn patience(&self) -> Option<Nanos> {
+        None
+    }
 
     /// Fills in what only the capture knows.
     fn count(&mut self, stats: &mut Stats);

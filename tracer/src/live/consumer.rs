@@ -127,6 +127,7 @@ impl<C: Capture> Consumer<C> {
     fn sleep(&self) -> Woken {
         let due = self.pipeline.next_tick().into_iter().chain(self.hint_at).min();
         let due = due.map(|due| due.saturating_sub(clock::monotonic()));
+        let due = due.into_iter().chain(self.capture.patience()).min();
         self.poll(&self.capture.descriptors(), due)
     }
 
