@@ -86,6 +86,11 @@ impl Attachments {
         self.interfaces.values().map(|attached| attached.name.clone()).collect()
     }
 
+    /// The interfaces' numbers.
+    pub fn indices(&self) -> Vec<u32> {
+        self.interfaces.keys().copied().collect()
+    }
+
     /// Attaches to an interface, unless it is already.
     pub fn attach(
         &mut self,
