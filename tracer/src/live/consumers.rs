@@ -12,7 +12,7 @@ use super::{
     consumer::{Consumer, Ended, set_clock},
 };
 use crate::{
-    capture::{Capture, clock},
+    capture::{Capture, clock, netns},
     config::Config,
     output::write_summary,
     pipeline::{Finished, Listening, Pipeline},
@@ -45,14 +45,17 @@ impl Consumers {
         let outputs = captures.iter().map(|_| Box::new(io::stdout()) as Box<_>).collect();
         let mut pipelines = Pipeline::several(config, outputs);
         if let Some(first) = pipelines.first_mut() {
-            begin(first, source, interfaces)?;
+            begin(first, source, interfaces, config)?;
         }
         let stop = eventfd(0, EventfdFlags::CLOEXEC).context("cannot make an eventfd")?;
         let mut consumers = Self { at_work: JoinSet::new(), ended: Vec::new(), stop };
         for (number, (capture, pipeline)) in captures.into_iter().zip(pipelines).enumerate() {
             let mut consumer = Consumer::new(capture, pipeline, consumers.stop.try_clone()?);
             if number == 0 {
-                consumer = consumer.hinting_at(config.ports.to_string());
+                let (ports, list) = (&config.ports, list_ports(config));
+                consumer = consumer.hinting(format!(
+                    "nothing on port {ports} so far; see which are in use with `{list}`"
+                ));
             }
             consumers.spawn(number, consumer)?;
         }
@@ -104,10 +107,16 @@ impl Consumers {
 }
 
 /// Says that the run begins.
-fn begin(pipeline: &mut Pipeline, source: &str, interfaces: &[String]) -> Result<()> {
+fn begin(
+    pipeline: &mut Pipeline,
+    source: &str,
+    interfaces: &[String],
+    config: &Config,
+) -> Result<()> {
     let uname = rustix::system::uname();
     let listening = Listening {
         source,
+        netns: config.netns(),
         interfaces,
         host: &uname.nodename().to_string_lossy(),
         kernel: &uname.release().to_string_lossy(),
@@ -115,6 +124,12 @@ fn begin(pipeline: &mut Pipeline, source: &str, interfaces: &[String]) -> Result
     set_clock(pipeline);
     pipeline.start(clock::monotonic(), &listening);
     Ok(pipeline.flush()?)
+}
+
+/// The command that lists the ports in use where we trace.
+fn list_ports(config: &Config) -> String {
+    const LIST: &str = "ss -tln";
+    config.netns().map_or_else(|| LIST.to_owned(), |wanted| netns::command(wanted, LIST))
 }
 
 /// Tells what the run came to.
@@ -137,9 +152,10 @@ pub(super) fn report(all: Vec<Ended>, config: &Config) -> Result<()> {
     }
     if stats.segments == 0 && stats.lost == 0 {
         bail!(
-            "no segment on port {} was seen: see which ports are in use with `ss -tln`, and choose \
-             with --port",
-            config.ports
+            "no segment on port {} was seen: see which ports are in use with `{}`, and choose with \
+             --port",
+            config.ports,
+            list_ports(config)
         );
     }
     Ok(())
