@@ -36,6 +36,15 @@ pub struct Cli {
     )]
     pub interface: Vec<String>,
 
+    /// Trace inside a network namespace: a name of `ip netns`, the id of a process inside, or a path
+    #[arg(
+        long,
+        value_name = "NAME|PID",
+        conflicts_with = "read",
+        value_parser = clap::builder::NonEmptyStringValueParser::new()
+    )]
+    pub netns: Option<String>,
+
     /// Decode a pcap or pcapng file instead of the network; `-` is standard input
     #[arg(short, long, value_name = "FILE")]
     pub read: Option<PathBuf>,

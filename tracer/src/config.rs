@@ -45,6 +45,8 @@ pub enum Source {
 pub struct Live {
     /// The interfaces by name; `None` is every one.
     pub interfaces: Option<Vec<String>>,
+    /// The network namespace, as the user calls it; `None` is our own.
+    pub netns: Option<String>,
     /// Payload bytes to copy of each segment at most.
     pub snaplen: u32,
     /// What captures.
@@ -80,6 +82,7 @@ impl Config {
         let Cli {
             port,
             interface,
+            netns,
             read,
             format,
             color,
@@ -112,6 +115,7 @@ impl Config {
             Some(path) => Source::File(path),
             None => Source::Live(Live {
                 interfaces: interface_names(interface)?,
+                netns,
                 snaplen: snaplen.unwrap_or(u32::MAX),
                 capture: supported(capture, attach, threads)?,
                 attach,
@@ -137,6 +141,16 @@ impl Config {
             count,
             stats_interval: (stats_interval > 0).then(|| stats_interval.saturating_mul(SECOND)),
         })
+    }
+}
+
+impl Config {
+    /// The network namespace of a live run, unless it is our own.
+    pub fn netns(&self) -> Option<&str> {
+        match &self.source {
+            Source::Live(live) => live.netns.as_deref(),
+            Source::File(_) | Source::Stdin => None,
+        }
     }
 }
 
@@ -344,6 +358,15 @@ mod tests {
         let named = live(&["-i", "lo,eth0", "-i", "eth1"]).interfaces.unwrap();
         assert_eq!(named, ["lo", "eth0", "eth1"]);
         assert!(config(&["-i", "any,lo"]).is_err());
+    }
+
+    #[test]
+    fn a_network_namespace_is_of_the_network() {
+        assert_eq!(live(&[]).netns, None);
+        assert_eq!(live(&["--netns", "blue"]).netns.as_deref(), Some("blue"));
+        for wrong in [["--netns", ""].as_slice(), &["--netns", "blue", "-r", "x"]] {
+            assert!(config(wrong).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

@@ -18,16 +18,19 @@ use anyhow::{Result, anyhow, bail};
 use tokio::time::interval;
 
 use crate::{
-    capture::live::{
-        attach::{Attachment, Attachments},
-        counters::KernelCounters,
-        descriptors, filters,
-        interface::{Change, Interface, Interfaces},
-        privilege,
-        program::{Classifier, Settings},
-        ring::Records,
-        ring_capture::RingCapture,
-        wishes::{LeavesOut, Wishes},
+    capture::{
+        live::{
+            attach::{Attachment, Attachments},
+            counters::KernelCounters,
+            descriptors, filters,
+            interface::{Change, Interface, Interfaces},
+            privilege,
+            program::{Classifier, Settings},
+            ring::Records,
+            ring_capture::RingCapture,
+            wishes::{LeavesOut, Wishes},
+        },
+        netns,
     },
     cli::CaptureName,
     config::{Config, Live},
@@ -43,6 +46,10 @@ const RETRY: Duration = Duration::from_secs(5);
 /// Traces until a signal comes, or enough messages have.
 pub fn run(live: &Live, config: &Config) -> Result<()> {
     descriptors::provide()?;
+    if let Some(wanted) = &live.netns {
+        // Before there are threads and sockets, which all are to be inside.
+        netns::enter(wanted)?;
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match live.capture {
         CaptureName::Bpf => runtime.block_on(trace(live, config)),
@@ -151,7 +158,7 @@ impl Tracing {
         Consumers::start(captures.collect(), "live", &self.attachments.names(), config)
     }
 
-    /// `tracing port 7272 on lo, eth0 (TCX)`
+    /// `tracing port 7272 on lo, eth0 in the network namespace blue (TCX)`
     fn describe(&self, config: &Config) -> String {
         let names = self.attachments.names();
         let on = if names.is_empty() { "no interface yet".to_owned() } else { names.join(", ") };
@@ -160,7 +167,8 @@ impl Tracing {
             1 => String::new(),
             count => format!(", {count} threads"),
         };
-        format!("tracing port {} on {on}{how}{threads}; Ctrl-C ends", config.ports)
+        let place = place(config);
+        format!("tracing port {} on {on}{place}{how}{threads}; Ctrl-C ends", config.ports)
     }
 
     /// Follows interfaces until a signal comes, or a consumer has ended.
@@ -260,6 +268,11 @@ impl Tracing {
             }
         }
     }
+}
+
+/// ` in the network namespace blue`; nothing for our own.
+fn place(config: &Config) -> String {
+    config.netns().map_or_else(String::new, |name| format!(" in the network namespace {name}"))
 }
 
 /// The interfaces to attach to. A name that does not exist is an error.

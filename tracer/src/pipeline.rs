@@ -52,6 +52,8 @@ impl Sink for Lines {
 pub struct Listening<'a> {
     /// `live`, or the file.
     pub source: &'a str,
+    /// The network namespace, unless it is our own.
+    pub netns: Option<&'a str>,
     /// The interfaces, empty for a file.
     pub interfaces: &'a [String],
     /// This host's name.
@@ -108,6 +110,7 @@ impl Pipeline {
             host: listening.host,
             kernel: listening.kernel,
             source: listening.source,
+            netns: listening.netns,
             interfaces: listening.interfaces,
             ports: &self.ports,
         };

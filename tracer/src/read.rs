@@ -111,7 +111,8 @@ impl Run<'_> {
     }
 
     fn start(&mut self, time: Nanos) {
-        let listening = Listening { source: self.name, interfaces: &[], host: "", kernel: "" };
+        let listening =
+            Listening { source: self.name, netns: None, interfaces: &[], host: "", kernel: "" };
         self.pipeline.start(time, &listening);
     }
 

@@ -9,6 +9,8 @@ pub mod libpcap;
 #[cfg(feature = "live")]
 pub mod live;
 #[cfg(feature = "live")]
+pub mod netns;
+#[cfg(feature = "live")]
 mod running;
 
 #[cfg(feature = "live")]

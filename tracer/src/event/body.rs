@@ -128,6 +128,9 @@ pub struct Start<'a> {
     pub kernel: &'a str,
     /// `live`, or the capture file.
     pub source: &'a str,
+    /// The network namespace, as `--netns` calls it; absent for our own, and for a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub netns: Option<&'a str>,
     /// The interfaces traced; absent for a file.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub interfaces: &'a [String],

@@ -35,8 +35,8 @@ pub(super) struct Consumer<C> {
     pipeline: Pipeline,
     /// Becomes readable when the run is to end.
     stop: OwnedFd,
-    ports: String,
-    /// When to wonder whether the port is the right one; one consumer of several does.
+    /// What to say when nothing comes, and when to wonder; one consumer of several does.
+    hint: String,
     hint_at: Option<Nanos>,
 }
 
@@ -49,12 +49,12 @@ enum Woken {
 
 impl<C: Capture> Consumer<C> {
     pub(super) fn new(capture: C, pipeline: Pipeline, stop: OwnedFd) -> Self {
-        Self { capture, pipeline, stop, ports: String::new(), hint_at: None }
+        Self { capture, pipeline, stop, hint: String::new(), hint_at: None }
     }
 
-    /// Has it say so when nothing comes on these ports.
-    pub(super) fn hinting_at(self, ports: String) -> Self {
-        Self { ports, hint_at: Some(clock::monotonic() + SILENCE), ..self }
+    /// Has it say this when nothing comes.
+    pub(super) fn hinting(self, hint: String) -> Self {
+        Self { hint, hint_at: Some(clock::monotonic() + SILENCE), ..self }
     }
 
     /// Works until it is stopped, has what was wanted, or cannot write any more.
@@ -91,12 +91,12 @@ impl<C: Capture> Consumer<C> {
         pipeline.tick(now, |stats| capture.count(stats));
         // An error stays in the pipeline, which is done then.
         pipeline.flush().ok();
-        self.hint(now);
+        self.give_hint(now);
         Ok(freed)
     }
 
     /// Says once that nothing comes.
-    fn hint(&mut self, now: Nanos) {
+    fn give_hint(&mut self, now: Nanos) {
         let Some(at) = self.hint_at else { return };
         let has_segments = self.pipeline.has_seen_any();
         if has_segments || at <= now {
@@ -104,10 +104,7 @@ impl<C: Capture> Consumer<C> {
             self.hint_at = None;
         }
         if !has_segments && at <= now {
-            let Self { ports, .. } = self;
-            notice(format_args!(
-                "nothing on port {ports} so far; see which are in use with `ss -tln`"
-            ));
+            notice(format_args!("{}", self.hint));
         }
     }
 

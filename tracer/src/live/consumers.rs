@@ -13,7 +13,7 @@ use super::{
     standard_output::{self, StandardOutput},
 };
 use crate::{
-    capture::{Capture, clock},
+    capture::{Capture, clock, netns},
     config::Config,
     notice::Impatient,
     output::write_summary,
@@ -46,14 +46,17 @@ impl Consumers {
         let outputs = captures.iter().map(|_| Box::new(StandardOutput) as Box<_>).collect();
         let mut pipelines = Pipeline::several(config, outputs);
         if let Some(first) = pipelines.first_mut() {
-            begin(first, source, interfaces)?;
+            begin(first, source, interfaces, config)?;
         }
         let stop = eventfd(0, EventfdFlags::CLOEXEC).context("cannot make an eventfd")?;
         let mut consumers = Self { at_work: JoinSet::new(), ended: Vec::new(), stop };
         for (number, (capture, pipeline)) in captures.into_iter().zip(pipelines).enumerate() {
             let mut consumer = Consumer::new(capture, pipeline, consumers.stop.try_clone()?);
             if number == 0 {
-                consumer = consumer.hinting_at(config.ports.to_string());
+                let (ports, list) = (&config.ports, list_ports(config));
+                consumer = consumer.hinting(format!(
+                    "nothing on port {ports} so far; see which are in use with `{list}`"
+                ));
             }
             consumers.spawn(number, consumer)?;
         }
@@ -105,10 +108,16 @@ impl Consumers {
 }
 
 /// Says that the run begins.
-fn begin(pipeline: &mut Pipeline, source: &str, interfaces: &[String]) -> Result<()> {
+fn begin(
+    pipeline: &mut Pipeline,
+    source: &str,
+    interfaces: &[String],
+    config: &Config,
+) -> Result<()> {
     let uname = rustix::system::uname();
     let listening = Listening {
         source,
+        netns: config.netns(),
         interfaces,
         host: &uname.nodename().to_string_lossy(),
         kernel: &uname.release().to_string_lossy(),
@@ -120,6 +129,12 @@ fn begin(pipeline: &mut Pipeline, source: &str, interfaces: &[String]) -> Result
         pipeline.flush()?;
     }
     Ok(())
+}
+
+/// The command that lists the ports in use where we trace.
+fn list_ports(config: &Config) -> String {
+    const LIST: &str = "ss -tln";
+    config.netns().map_or_else(|| LIST.to_owned(), |wanted| netns::command(wanted, LIST))
 }
 
 /// Tells what the run came to.
@@ -142,9 +157,10 @@ pub(super) fn report(all: Vec<Ended>, config: &Config) -> Result<()> {
     }
     if stats.segments == 0 && stats.lost == 0 {
         bail!(
-            "no segment on port {} was seen: see which ports are in use with `ss -tln`, and choose \
-             with --port",
-            config.ports
+            "no segment on port {} was seen: see which ports are in use with `{}`, and choose with \
+             --port",
+            config.ports,
+            list_ports(config)
         );
     }
     Ok(())

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::{
     consumers::{Consumers, report},
-    rings,
+    place, rings,
     signals::Signals,
 };
 use crate::{
@@ -30,8 +30,8 @@ pub(super) async fn trace(live: &Live, config: &Config) -> Result<()> {
     };
     let packets = Packets::open(&names, settings)?;
     let mut consumers = Consumers::start(vec![packets], "libpcap", &names, config)?;
-    let (ports, on) = (&config.ports, names.join(", "));
-    notice(format_args!("tracing port {ports} on {on} (libpcap); Ctrl-C ends"));
+    let (ports, on, place) = (&config.ports, names.join(", "), place(config));
+    notice(format_args!("tracing port {ports} on {on}{place} (libpcap); Ctrl-C ends"));
     tokio::select! {
         // Nothing can be detached: what is on its way to us still comes out.
         () = signals.next() => tokio::time::sleep(HANDED_OVER).await,
