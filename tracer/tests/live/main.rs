@@ -9,12 +9,14 @@ mod observed;
 
 mod attached;
 mod client;
+mod kernel;
 mod log;
 mod netns;
 mod server;
 mod tracer;
 
 mod attaching;
+mod budget;
 mod bypass;
 mod elision;
 mod full_speed;
