@@ -10,7 +10,7 @@ mod consumers;
 mod libpcap;
 mod rings;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -107,6 +107,8 @@ struct Tracing {
     classifier: Classifier,
     attachments: Attachments,
     interfaces: Interfaces,
+    /// Those that are up, that the classifier cannot parse, and of which that was said.
+    untraceable: BTreeSet<u32>,
     rings: Rings,
 }
 
@@ -133,7 +135,8 @@ impl Tracing {
         #[cfg(feature = "ebpf-log")]
         crate::capture::live::diagnostics::follow(&mut classifier)?;
         let attachments = Attachments::new(live.attach);
-        let mut tracing = Self { classifier, attachments, interfaces, rings };
+        let untraceable = BTreeSet::new();
+        let mut tracing = Self { classifier, attachments, interfaces, untraceable, rings };
         if let Err(error) = tracing.attach(&chosen, live) {
             tracing.end().await;
             return Err(error);
@@ -147,7 +150,9 @@ impl Tracing {
         for interface in chosen {
             match self.attachments.attach(&mut self.classifier, interface) {
                 Ok(Attachment::New | Attachment::Known) => {}
-                Ok(Attachment::Unsupported) if live.interfaces.is_none() => {}
+                Ok(Attachment::Unsupported) if live.interfaces.is_none() => {
+                    self.leave_out(interface);
+                }
                 Ok(Attachment::Unsupported) => {
                     bail!("{} carries neither Ethernet nor IP: it cannot be traced", interface.name)
                 }
@@ -212,6 +217,9 @@ impl Tracing {
     fn change(&mut self, change: Change, live: &Live) {
         match change {
             Change::Present(interface) => {
+                if let Some(old) = self.attachments.rename(interface.index, &interface.name) {
+                    notice(format_args!("{old} is {} now", interface.name));
+                }
                 let is_wanted =
                     live.interfaces.as_ref().is_none_or(|names| names.contains(&interface.name));
                 if is_wanted {
@@ -219,6 +227,7 @@ impl Tracing {
                 }
             }
             Change::Gone(index) => {
+                self.untraceable.remove(&index);
                 if let Some(name) = self.attachments.forget(&mut self.classifier, index) {
                     notice(format_args!("{name} is gone"));
                 }
@@ -229,8 +238,17 @@ impl Tracing {
     fn appeared(&mut self, interface: &Interface) {
         match self.attachments.attach(&mut self.classifier, interface) {
             Ok(Attachment::New) => notice(format_args!("tracing {} too", interface.name)),
-            Ok(Attachment::Known | Attachment::Unsupported) => {}
+            Ok(Attachment::Known) => {}
+            Ok(Attachment::Unsupported) => self.leave_out(interface),
             Err(error) => notice(format_args!("{error:#}")),
+        }
+    }
+
+    /// Says, once, that an interface is not traced, if anything could be seen on it.
+    fn leave_out(&mut self, interface: &Interface) {
+        let Interface { index, name, is_up, .. } = interface;
+        if *is_up && self.untraceable.insert(*index) {
+            notice(format_args!("{name} is not traced: its packets begin with other headers"));
         }
     }
 
