@@ -12,7 +12,11 @@ mod rings;
 mod signals;
 mod standard_output;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Result, anyhow, bail};
 use tokio::time::interval;
@@ -91,6 +95,8 @@ struct Tracing {
     interfaces: Interfaces,
     /// Those that could not be attached to.
     refused: BTreeMap<u32, Interface>,
+    /// Those that are up, that the classifier cannot parse, and of which that was said.
+    untraceable: BTreeSet<u32>,
     rings: Rings,
 }
 
@@ -117,8 +123,8 @@ impl Tracing {
         #[cfg(feature = "ebpf-log")]
         crate::capture::live::diagnostics::follow(&mut classifier)?;
         let attachments = Attachments::new(live.attach);
-        let refused = BTreeMap::new();
-        let mut tracing = Self { classifier, attachments, interfaces, refused, rings };
+        let (refused, untraceable) = (BTreeMap::new(), BTreeSet::new());
+        let mut tracing = Self { classifier, attachments, interfaces, refused, untraceable, rings };
         if let Err(error) = tracing.attach(&chosen, live) {
             tracing.end().await;
             return Err(error);
@@ -132,7 +138,9 @@ impl Tracing {
         for interface in chosen {
             match self.attachments.attach(&mut self.classifier, interface) {
                 Ok(Attachment::New | Attachment::Known) => {}
-                Ok(Attachment::Unsupported) if live.interfaces.is_none() => {}
+                Ok(Attachment::Unsupported) if live.interfaces.is_none() => {
+                    self.leave_out(interface);
+                }
                 Ok(Attachment::Unsupported) => {
                     bail!("{} carries neither Ethernet nor IP: it cannot be traced", interface.name)
                 }
@@ -222,12 +230,16 @@ impl Tracing {
 
     fn is_gone(&mut self, index: u32) {
         self.refused.remove(&index);
+        self.untraceable.remove(&index);
         if let Some(name) = self.attachments.forget(&mut self.classifier, index) {
             notice(format_args!("{name} is gone"));
         }
     }
 
     fn appeared(&mut self, interface: &Interface, live: &Live) {
+        if let Some(old) = self.attachments.rename(interface.index, &interface.name) {
+            notice(format_args!("{old} is {} now", interface.name));
+        }
         let names = live.interfaces.as_ref();
         if names.is_some_and(|names| !names.contains(&interface.name)) {
             return;
@@ -237,7 +249,8 @@ impl Tracing {
                 self.refused.remove(&interface.index);
                 notice(format_args!("tracing {} too", interface.name));
             }
-            Ok(Attachment::Known | Attachment::Unsupported) => {}
+            Ok(Attachment::Known) => {}
+            Ok(Attachment::Unsupported) => self.leave_out(interface),
             Err(error) => self.refused(interface, &error),
         }
     }
@@ -255,6 +268,14 @@ impl Tracing {
                 self.refused.remove(&index);
                 notice(format_args!("tracing {} too", interface.name));
             }
+        }
+    }
+
+    /// Says, once, that an interface is not traced, if anything could be seen on it.
+    fn leave_out(&mut self, interface: &Interface) {
+        let Interface { index, name, is_up, .. } = interface;
+        if *is_up && self.untraceable.insert(*index) {
+            notice(format_args!("{name} is not traced: its packets begin with other headers"));
         }
     }
 

@@ -260,7 +260,9 @@ impl Connection {
     /// Whether the direction is another interface's.
     fn is_seen_elsewhere(&mut self, from: Sender, segment: &Segment<'_>) -> bool {
         let direction = &mut self.directions[from as usize];
-        let is_elsewhere = direction.is_elsewhere(segment);
+        // What is ignored does not come as far as the assembler, so nobody knows what is news.
+        let is_elsewhere = direction.is_elsewhere(segment)
+            && (self.streams.are_ignored(from) || !direction.is_news(segment));
         if !is_elsewhere {
             direction.see_on(segment);
         }

@@ -1,8 +1,10 @@
 //! One direction of a connection as TCP sees it: its assembler, its end, and what is missing of it.
 
+use tracer_common::packet::flags::{FIN, RST};
+
 use crate::{
     segment::{Nanos, SECOND, Segment},
-    tcp::assembler::Assembler,
+    tcp::{assembler::Assembler, seq},
 };
 
 /// The interface that shows a direction may change after so long a silence on the one before.
@@ -41,6 +43,18 @@ impl Direction {
     pub(super) fn is_elsewhere(&self, segment: &Segment<'_>) -> bool {
         self.owner.is_some_and(|owner| owner != segment.interface)
             && segment.time.saturating_sub(self.owner_seen) < OWNER_SILENCE
+    }
+
+    /// Whether a segment goes beyond what has been seen. One that is elsewhere then shows that the
+    /// direction has moved: its interface sees everything first. Behind a hole copies look like that.
+    pub(super) fn is_news(&self, segment: &Segment<'_>) -> bool {
+        let Some(next) = self.assembler.next_seq().filter(|_| !self.assembler.has_hole()) else {
+            return false;
+        };
+        let fin = u32::from(segment.has(FIN) && self.fin.is_none());
+        let end = segment.seq.wrapping_add(segment.payload_len).wrapping_add(fin);
+        let is_reset = segment.has(RST) && seq::distance(next, segment.seq) >= 0;
+        is_reset || seq::distance(next, end) > 0
     }
 
     /// Takes note of the interface that shows it.

@@ -1,46 +1,17 @@
 //! The same conversations through libpcap: `--source libpcap` shows what the classifier would.
 
-use std::collections::HashSet;
-
 use crate::{
     assert_shows,
     netns::{HERE, Namespace},
+    once::assert_once,
     server::Server,
     talk,
-    tracer::{Finished, Tracer},
+    tracer::Tracer,
     traffic::{SMALL, large},
 };
 
 const ANY: &[&str] = &["--port", "7272", "--source", "libpcap", "--segments"];
 const NAMED: &[&str] = &["--port", "7272", "--source", "libpcap", "-i", "lo,veth0", "--segments"];
-
-/// Checks that no segment with data was shown twice, as loopback and `any` could. TCP itself sends
-/// some again, within microseconds where a thread that changed CPUs reordered a packet: not more
-/// than the kernel has counted.
-fn assert_once(finished: &Finished, namespaces: &[&Namespace]) {
-    let events = finished.events();
-    let mut seen = HashSet::new();
-    let segments = events.iter().filter(|e| e.kind() == "segment" && e.number("len") != Some(0));
-    let repeated = segments.filter(|event| {
-        let numbers = ["conn", "raw_seq", "raw_ack", "win", "len"].map(|field| event.number(field));
-        let texts = ["from", "flags", "options"].map(|field| event.text(field));
-        !seen.insert((numbers, texts))
-    });
-    let repeated = repeated.count() as u64;
-    let sent_again = namespaces.iter().map(|namespace| retransmitted(namespace)).sum::<u64>();
-    assert!(!seen.is_empty());
-    assert!(repeated <= sent_again, "{repeated} shown twice, {sent_again} sent again");
-}
-
-/// How many segments were sent again by the TCP of a namespace (`RetransSegs` of RFC 1213).
-fn retransmitted(namespace: &Namespace) -> u64 {
-    // The two lines of a protocol: names, values.
-    let counters = namespace.command("cat", "/proc/thread-self/net/snmp");
-    let mut tcp = counters.lines().filter(|l| l.starts_with("Tcp:")).map(str::split_whitespace);
-    let (names, values) = tcp.next().zip(tcp.next()).expect("TCP is counted");
-    let counter = names.zip(values).find(|(name, _)| *name == "RetransSegs");
-    counter.and_then(|(_, value)| value.parse().ok()).expect("a number")
-}
 
 fn over_loopback(ip: &str, options: &[&str]) {
     let namespace = Namespace::new();

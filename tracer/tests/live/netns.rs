@@ -57,14 +57,29 @@ impl Namespace {
         namespace
     }
 
+    /// A second one for the same test, not connected to this one.
+    pub(crate) fn another(&self) -> Self {
+        Self::claiming(Claim::Included)
+    }
+
     /// A new namespace at the other end of a new veth pair. This end, called `name`, has no address
     /// yet and is down; the other end has [`THERE`].
     pub(crate) fn cable(&self, name: &str) -> Self {
         let there = Self::claiming(Claim::Included);
-        let path = format!("/proc/{}/fd/{}", process::id(), there.handle.as_raw_fd());
-        self.ip(&format!("link add {name} type veth peer name far netns {path}"));
+        self.ip(&format!("link add {name} type veth peer name far netns {}", there.path()));
         there.address("far", THERE);
         there
+    }
+
+    /// One that exists already, by the file that stands for it.
+    pub(crate) fn opened(&self, path: &str) -> Self {
+        let handle = File::open(path).expect("a network namespace");
+        Self { handle, _claim: Claim::Included }
+    }
+
+    /// The file that stands for it, while this lives.
+    pub(crate) fn path(&self) -> String {
+        format!("/proc/{}/fd/{}", process::id(), self.handle.as_raw_fd())
     }
 
     /// The same, and this end has [`HERE`].
@@ -101,14 +116,20 @@ impl Namespace {
 
     /// Runs a program inside, which has to succeed; what it printed.
     pub(crate) fn command(&self, program: &str, arguments: &str) -> String {
+        self.try_command(program, arguments)
+            .unwrap_or_else(|stderr| panic!("{program} {arguments}: {stderr}"))
+    }
+
+    /// Runs a program inside: what it printed, or what it complained of.
+    pub(crate) fn try_command(&self, program: &str, arguments: &str) -> Result<String, String> {
         let mut command = Command::new(program);
         command.args(arguments.split_whitespace());
         let output = self.run(|| command.output()).unwrap_or_else(|e| {
             panic!("cannot run {program} ({e}): it comes with the package iproute2")
         });
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{program} {arguments}: {stderr}");
-        String::from_utf8(output.stdout).expect("UTF-8")
+        let [stdout, stderr] =
+            [output.stdout, output.stderr].map(|text| String::from_utf8(text).expect("UTF-8"));
+        if output.status.success() { Ok(stdout) } else { Err(stderr) }
     }
 }
 

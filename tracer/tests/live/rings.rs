@@ -59,6 +59,7 @@ fn classifier(namespace: &Namespace) -> (Classifier, Attachments) {
         name: "lo".to_owned(),
         layer: Some(LinkLayer::Ethernet),
         is_loopback: true,
+        is_up: true,
     };
     let attached = namespace.run(|| attachments.attach(&mut classifier, &loopback));
     assert_eq!(attached.expect("it can be attached"), Attachment::New);

@@ -86,6 +86,11 @@ impl Tracer {
         }
     }
 
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.0.id()
+    }
+
     /// Whether its output has a string such as the name of an event; for [`wait_for`].
     pub(crate) fn has_told(&self, name: &str) -> Option<()> {
         let output = std::fs::read_to_string(&self.output).expect("the output is there");
@@ -96,6 +101,13 @@ impl Tracer {
     pub(crate) fn times_told(&self, name: &str) -> usize {
         let output = std::fs::read_to_string(&self.output).expect("the output is there");
         output.matches(&format!("\"event\":\"{name}\"")).count()
+    }
+
+    /// What it has told so far, in whole lines.
+    pub(crate) fn events(&self) -> Vec<Event> {
+        let output = std::fs::read(&self.output).expect("the output is there");
+        let whole = output.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
+        Event::parse_all(&output[..whole])
     }
 
     /// Stops it as Ctrl-C does.

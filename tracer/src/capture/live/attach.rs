@@ -2,14 +2,14 @@
 
 use std::{collections::BTreeMap, fmt, io, process};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use aya::programs::{
     LinkOrder, ProgramError, SchedClassifier, TcAttachType,
     tc::{NlOptions, SchedClassifierLinkId, TcAttachOptions, TcError, TcHandle, qdisc_add_clsact},
 };
 
 use super::{
-    interface::{Interface, LinkLayer},
+    interface::{Interface, LinkLayer, current_name},
     program::Classifier,
 };
 use crate::cli::Attach;
@@ -91,6 +91,12 @@ impl Attachments {
         self.interfaces.keys().copied().collect()
     }
 
+    /// Takes note of the name of an interface; the one it had, if that was another.
+    pub fn rename(&mut self, index: u32, name: &str) -> Option<String> {
+        let known = self.interfaces.get_mut(&index).filter(|known| known.name != name)?;
+        Some(std::mem::replace(&mut known.name, name.to_owned()))
+    }
+
     /// Attaches to an interface, unless it is already.
     pub fn attach(
         &mut self,
@@ -98,14 +104,16 @@ impl Attachments {
         interface: &Interface,
     ) -> Result<Attachment> {
         let Some(layer) = interface.layer else { return Ok(Attachment::Unsupported) };
-        if let Some(known) = self.interfaces.get_mut(&interface.index) {
-            known.name.clone_from(&interface.name);
+        if self.interfaces.contains_key(&interface.index) {
             return Ok(Attachment::Known);
         }
         let program = classifier.program(layer)?;
         let mut attached =
             Attached { name: interface.name.clone(), layer, links: Vec::new(), owns_qdisc: false };
-        let result = self.attach_hooks(program, interface, &mut attached);
+        let result = self
+            .attach_hooks(program, interface, &mut attached)
+            .map_err(anyhow::Error::from)
+            .and_then(|()| still_has_its_name(interface));
         if result.is_err() {
             detach(program, attached.links);
             if attached.owns_qdisc {
@@ -173,6 +181,16 @@ impl Attachments {
             }
         }
         qdiscs
+    }
+}
+
+/// Attaching is by name, and another interface may have had it by then. The news of that are on their
+/// way, and bring both back.
+fn still_has_its_name(interface: &Interface) -> Result<()> {
+    match current_name(interface.index) {
+        Ok(name) if name == interface.name => Ok(()),
+        Ok(name) => Err(anyhow!("it is called {name} by now")),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The interfaces of this network namespace, and the news about them (rtnetlink(7)).
 
+use std::io;
+
 use anyhow::{Context as _, Result};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use rtnetlink::{
@@ -7,8 +9,11 @@ use rtnetlink::{
     packet_core::{NetlinkMessage, NetlinkPayload},
     packet_route::{
         AddressFamily, RouteNetlinkMessage,
-        link::{LinkAttribute, LinkLayerType, LinkMessage},
+        link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage},
     },
+};
+use rustix::net::{
+    AddressFamily as SocketFamily, SocketFlags, SocketType, netdevice::index_to_name, socket_with,
 };
 
 /// What an interface's packets begin with.
@@ -29,8 +34,8 @@ impl LinkLayer {
         }
     }
 
-    fn new(kind: LinkLayerType) -> Option<Self> {
-        match kind {
+    fn new(message: &LinkMessage) -> Option<Self> {
+        match message.header.link_layer_type {
             LinkLayerType::Ether | LinkLayerType::Loopback => Some(Self::Ethernet),
             // The packets of these begin with the (inner) IP header at both hooks.
             LinkLayerType::None
@@ -39,9 +44,24 @@ impl LinkLayer {
             | LinkLayerType::Sit
             | LinkLayerType::Tunnel
             | LinkLayerType::Tunnel6 => Some(Self::Ip),
+            // With one peer, likewise. With many, they begin with the outer headers.
+            LinkLayerType::Ipgre | LinkLayerType::Ip6gre => {
+                has_one_peer(message).then_some(Self::Ip)
+            }
             _ => None,
         }
     }
+}
+
+/// Whether a tunnel leads to one address, which is none for many (RFC 1112 section 4).
+fn has_one_peer(message: &LinkMessage) -> bool {
+    message.attributes.iter().any(|attribute| match attribute {
+        LinkAttribute::Broadcast(peer) => match peer.as_slice() {
+            [first, _, _, _] => !matches!(first, 0 | 224..=239),
+            peer => peer.iter().any(|byte| *byte != 0),
+        },
+        _ => false,
+    })
 }
 
 /// A network interface.
@@ -55,6 +75,8 @@ pub struct Interface {
     pub layer: Option<LinkLayer>,
     /// The loopback interface, which shows every packet on egress and on ingress.
     pub is_loopback: bool,
+    /// Packets can pass.
+    pub is_up: bool,
 }
 
 impl Interface {
@@ -68,14 +90,27 @@ impl Interface {
             LinkAttribute::IfName(name) => Some(name.clone()),
             _ => None,
         })?;
-        let kind = message.header.link_layer_type;
         Some(Self {
             index: message.header.index,
             name,
-            layer: LinkLayer::new(kind),
-            is_loopback: kind == LinkLayerType::Loopback,
+            layer: LinkLayer::new(message),
+            is_loopback: message.header.link_layer_type == LinkLayerType::Loopback,
+            is_up: message.header.flags.contains(LinkFlags::Up),
         })
     }
+
+    /// With the name that it has now: it may have been renamed since the news were sent, and another
+    /// may have the name that it had. `None` when it is gone.
+    fn as_it_is_now(self) -> Option<Self> {
+        current_name(self.index).ok().map(|name| Self { name, ..self })
+    }
+}
+
+/// The name that an interface has now.
+pub fn current_name(index: u32) -> io::Result<String> {
+    let flags = SocketFlags::CLOEXEC;
+    let socket = socket_with(SocketFamily::UNIX, SocketType::DGRAM, flags, None)?;
+    Ok(index_to_name(socket, index)?)
 }
 
 /// News about an interface.
@@ -125,7 +160,8 @@ impl Interfaces {
             let message = self.news.next().await?;
             match message.payload {
                 NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => {
-                    if let Some(interface) = Interface::new(&link) {
+                    if let Some(interface) = Interface::new(&link).and_then(Interface::as_it_is_now)
+                    {
                         return Some(Change::Present(interface));
                     }
                 }

@@ -205,6 +205,58 @@ fn a_second_interface_that_shows_the_same_flow_is_ignored() {
 }
 
 #[test]
+fn a_direction_that_goes_on_on_another_interface_has_moved_there() {
+    let mut wire = Wire::upgraded();
+    wire.data(Client, &masked(0x81, b"here"));
+    wire.interface = 2;
+    let (seq, moved) = (wire.seq(Client), masked(0x81, b"moved"));
+    wire.data(Client, &moved);
+    wire.interface = 1;
+    wire.seen(Client, seq, 0x18, &moved, moved.len());
+    wire.data(Client, &masked(0x81, b"back"));
+    let told = wire.told();
+    assert_eq!(told, ["here", "moved", "back"].map(|text| format!("ws.message client {text}")));
+    wire.interface = 2;
+    wire.fin(Client);
+    wire.fin(Server);
+    assert_eq!(wire.told(), ["tcp.close client fin"]);
+    assert_eq!(wire.tracker.stats().gaps, 0);
+}
+
+#[test]
+fn copies_behind_a_hole_are_not_taken_for_a_move() {
+    let mut options = options();
+    options.segments = true;
+    let mut wire = Wire::with(options);
+    wire.connect();
+    wire.lose(Client, b"GET");
+    wire.data(Client, b" / HTTP/1.1");
+    let shown = wire.told().len();
+    wire.interface = 2;
+    wire.skip(Client, 11_u32.wrapping_neg());
+    wire.data(Client, b" / HTTP/1.1");
+    assert_eq!((shown, wire.told().len()), (5, 0));
+}
+
+#[test]
+fn what_is_not_decoded_is_counted_on_one_interface() {
+    let mut wire = Wire::new();
+    wire.connect();
+    let hello = [&[0x16, 3, 1, 0, 100, 1, 0, 0, 96, 3, 3][..], &[7; 94]].concat();
+    for _ in 0..3 {
+        let seq = wire.seq(Client);
+        wire.data(Client, &hello);
+        wire.interface = 2;
+        wire.seen(Client, seq, 0x18, &hello, hello.len());
+        wire.interface = 1;
+    }
+    wire.rst(Server);
+    let events = wire.events();
+    assert!(events.iter().any(|event| event["event"] == "not_websocket"), "{events:?}");
+    assert_eq!(events.last().unwrap()["client_bytes"], 3 * 105);
+}
+
+#[test]
 fn retransmissions_are_decoded_once() {
     let mut wire = Wire::upgraded();
     let seq = wire.seq(Client);
