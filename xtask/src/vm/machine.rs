@@ -91,7 +91,7 @@ impl Machine<'_> {
     fn command(&self, parameters: &str) -> Command {
         let (accelerator, cpu) = match self.accelerator {
             Accelerator::Kvm => ("kvm", "host"),
-            Accelerator::Tcg => ("tcg,thread=multi", "max"),
+            Accelerator::Tcg => ("tcg,thread=multi", self.arch.cpu),
         };
         let mut command = Command::new(self.arch.emulator);
         command.args(["-accel", accelerator, "-cpu", cpu, "-machine", self.arch.machine]);
