@@ -104,6 +104,6 @@ not json
         assert_eq!(programs.tracer, Path::new("/t/tracer"));
         assert_eq!(programs.tests[1], ("live_autobahn", "/t/live_autobahn-2".into()));
         let error = find("").map(|_| ()).expect_err("none is there");
-        assert_eq!(error.to_string(), "cargo has not built the test live");
+        assert_eq!(error.to_string(), "cargo has not built the bin tracer");
     }
 }
