@@ -20,4 +20,6 @@ pub mod session;
 pub mod tcp;
 #[cfg(test)]
 mod test_random;
+#[cfg(feature = "live")]
+mod writable;
 pub mod ws;

@@ -9,18 +9,24 @@ mod consumers;
 #[cfg(feature = "libpcap")]
 mod libpcap;
 mod rings;
+mod signals;
+mod standard_output;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
-use anyhow::{Context as _, Result, anyhow, bail};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use anyhow::{Result, anyhow, bail};
+use tokio::time::interval;
 
 use crate::{
     capture::{
         live::{
             attach::{Attachment, Attachments},
             counters::KernelCounters,
-            filters,
+            descriptors, filters,
             interface::{Change, Interface, Interfaces},
             privilege,
             program::{Classifier, Settings},
@@ -36,9 +42,14 @@ use crate::{
 };
 use consumers::{Consumers, report};
 use rings::Rings;
+use signals::Signals;
+
+/// How long until an interface that could not be attached to is tried again.
+const RETRY: Duration = Duration::from_secs(5);
 
 /// Traces until a signal comes, or enough messages have.
 pub fn run(live: &Live, config: &Config) -> Result<()> {
+    descriptors::provide()?;
     if let Some(wanted) = &live.netns {
         // Before there are threads and sockets, which all are to be inside.
         netns::enter(wanted)?;
@@ -57,7 +68,13 @@ async fn trace(live: &Live, config: &Config) -> Result<()> {
     privilege::check(&privilege::FOR_BPF)?;
     let mut signals = Signals::new()?;
     let mut tracing = Tracing::begin(live, config).await?;
-    let mut consumers = tracing.start_consumers(live, config)?;
+    let mut consumers = match tracing.start_consumers(live, config) {
+        Ok(consumers) => consumers,
+        Err(error) => {
+            tracing.end().await;
+            return Err(error);
+        }
+    };
     notice(format_args!("{}", tracing.describe(config)));
     let followed = tracing.follow(&mut consumers, &mut signals, live).await;
     // Detach first: what is in the rings by then still comes out.
@@ -71,42 +88,13 @@ fn leaves_out(live: &Live) -> LeavesOut {
     LeavesOut { flows: live.bypass, bodies: live.bypass && live.snaplen == u32::MAX }
 }
 
-/// The signals that end a run.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self> {
-        let listen = |kind| signal(kind).context("cannot listen for signals");
-        Ok(Self {
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-        })
-    }
-
-    /// Forgets the signals that have come so far.
-    fn forget(&mut self) {
-        let mut nothing = std::task::Context::from_waker(std::task::Waker::noop());
-        for signal in [&mut self.interrupt, &mut self.terminate] {
-            while signal.poll_recv(&mut nothing).is_ready() {}
-        }
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
-}
-
 /// What is attached where.
 struct Tracing {
     classifier: Classifier,
     attachments: Attachments,
     interfaces: Interfaces,
+    /// Those that could not be attached to.
+    refused: BTreeMap<u32, Interface>,
     /// Those that are up, that the classifier cannot parse, and of which that was said.
     untraceable: BTreeSet<u32>,
     rings: Rings,
@@ -135,8 +123,8 @@ impl Tracing {
         #[cfg(feature = "ebpf-log")]
         crate::capture::live::diagnostics::follow(&mut classifier)?;
         let attachments = Attachments::new(live.attach);
-        let untraceable = BTreeSet::new();
-        let mut tracing = Self { classifier, attachments, interfaces, untraceable, rings };
+        let (refused, untraceable) = (BTreeMap::new(), BTreeSet::new());
+        let mut tracing = Self { classifier, attachments, interfaces, refused, untraceable, rings };
         if let Err(error) = tracing.attach(&chosen, live) {
             tracing.end().await;
             return Err(error);
@@ -156,7 +144,7 @@ impl Tracing {
                 Ok(Attachment::Unsupported) => {
                     bail!("{} carries neither Ethernet nor IP: it cannot be traced", interface.name)
                 }
-                Err(error) if live.interfaces.is_none() => notice(format_args!("{error:#}")),
+                Err(error) if live.interfaces.is_none() => self.refused(interface, &error),
                 Err(error) => return Err(error),
             }
         }
@@ -199,48 +187,87 @@ impl Tracing {
         live: &Live,
     ) -> Result<()> {
         let mut is_connected = true;
+        let mut retry = interval(RETRY);
         loop {
             tokio::select! {
                 () = signals.next() => return Ok(()),
                 ended = consumers.next_to_end() => return ended.map(drop),
                 change = self.interfaces.next_change(), if is_connected => match change {
-                    Some(change) => self.change(change, live),
+                    Some(change) => self.change(change, live).await,
                     None => {
                         is_connected = false;
                         notice(format_args!("no more news about interfaces: new ones are not traced"));
                     }
                 },
+                _ = retry.tick(), if !self.refused.is_empty() => self.try_again(),
             }
         }
     }
 
-    fn change(&mut self, change: Change, live: &Live) {
+    async fn change(&mut self, change: Change, live: &Live) {
         match change {
-            Change::Present(interface) => {
-                if let Some(old) = self.attachments.rename(interface.index, &interface.name) {
-                    notice(format_args!("{old} is {} now", interface.name));
-                }
-                let is_wanted =
-                    live.interfaces.as_ref().is_none_or(|names| names.contains(&interface.name));
-                if is_wanted {
-                    self.appeared(&interface);
-                }
-            }
-            Change::Gone(index) => {
-                self.untraceable.remove(&index);
-                if let Some(name) = self.attachments.forget(&mut self.classifier, index) {
-                    notice(format_args!("{name} is gone"));
-                }
-            }
+            Change::Present(interface) => self.appeared(&interface, live),
+            Change::Gone(index) => self.is_gone(index),
+            Change::Missed => match self.interfaces.list().await {
+                Ok(present) => self.compare(&present, live),
+                Err(error) => notice(format_args!("{error:#}: some may not be traced")),
+            },
         }
     }
 
-    fn appeared(&mut self, interface: &Interface) {
+    /// Makes up for news that were missed.
+    fn compare(&mut self, present: &[Interface], live: &Live) {
+        for index in self.attachments.indices() {
+            if present.iter().all(|interface| interface.index != index) {
+                self.is_gone(index);
+            }
+        }
+        self.refused.retain(|index, _| present.iter().any(|interface| interface.index == *index));
+        for interface in present {
+            self.appeared(interface, live);
+        }
+    }
+
+    fn is_gone(&mut self, index: u32) {
+        self.refused.remove(&index);
+        self.untraceable.remove(&index);
+        if let Some(name) = self.attachments.forget(&mut self.classifier, index) {
+            notice(format_args!("{name} is gone"));
+        }
+    }
+
+    fn appeared(&mut self, interface: &Interface, live: &Live) {
+        if let Some(old) = self.attachments.rename(interface.index, &interface.name) {
+            notice(format_args!("{old} is {} now", interface.name));
+        }
+        let names = live.interfaces.as_ref();
+        if names.is_some_and(|names| !names.contains(&interface.name)) {
+            return;
+        }
         match self.attachments.attach(&mut self.classifier, interface) {
-            Ok(Attachment::New) => notice(format_args!("tracing {} too", interface.name)),
+            Ok(Attachment::New) => {
+                self.refused.remove(&interface.index);
+                notice(format_args!("tracing {} too", interface.name));
+            }
             Ok(Attachment::Known) => {}
             Ok(Attachment::Unsupported) => self.leave_out(interface),
-            Err(error) => notice(format_args!("{error:#}")),
+            Err(error) => self.refused(interface, &error),
+        }
+    }
+
+    /// Says so, once, and tries again later: descriptors or memory may be there then.
+    fn refused(&mut self, interface: &Interface, error: &anyhow::Error) {
+        if self.refused.insert(interface.index, interface.clone()).is_none() {
+            notice(format_args!("{error:#}; trying again"));
+        }
+    }
+
+    fn try_again(&mut self) {
+        for (index, interface) in self.refused.clone() {
+            if let Ok(Attachment::New) = self.attachments.attach(&mut self.classifier, &interface) {
+                self.refused.remove(&index);
+                notice(format_args!("tracing {} too", interface.name));
+            }
         }
     }
 

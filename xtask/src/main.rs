@@ -12,6 +12,7 @@ mod run;
 mod setup;
 mod shell;
 mod test;
+mod vm;
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
@@ -82,16 +83,31 @@ enum Command {
     ///
     /// Runs `cargo test --workspace --release`. The live tests trace real traffic in network
     /// namespaces of their own and need root: sudo is used for them, and only for them, when you
-    /// are not. Without privileges they fail; --no-live leaves them out and says so.
+    /// are not. Without privileges they fail; --no-live leaves them out and says so. Then the live
+    /// tests run once more on other kernels, as `cargo xtask vm` does, unless --no-vm is given or
+    /// there are arguments for `cargo test`.
     Test {
         /// Leave out the tests that trace the running kernel
         #[arg(long)]
         no_live: bool,
 
+        /// Leave out the virtual machines with other kernels
+        #[arg(long)]
+        no_vm: bool,
+
         /// Arguments for `cargo test`, as in `cargo xtask test -- --test golden -- --nocapture`
         #[arg(last = true)]
         args: Vec<OsString>,
     },
+
+    /// Run the live tests inside virtual machines, on other kernels than the one that runs here
+    ///
+    /// Each kernel gets a small machine made of it, busybox and the test programs, which says how
+    /// the tests went and ends. At the end a table shows all of them; exit status 1 unless all
+    /// passed. Debian's kernels are fetched once, unpacked to target/vm, and not installed; what a
+    /// machine has written is in target/vm/RELEASE/console.log. Emulated (TCG) where KVM does not work,
+    /// which takes about 10 minutes a kernel. Needs no root, but to install QEMU where it is missing.
+    Vm(vm::Options),
 
     /// Check the formatting, the lints, the documentation, and the dependencies
     ///
@@ -169,7 +185,8 @@ fn main() -> ExitCode {
         Command::Run { args } => run::command(&args),
         Command::Demo { inside: None } => demo::command(),
         Command::Demo { inside: Some(tracer) } => demo::play(&tracer),
-        Command::Test { no_live, args } => test::command(no_live, &args),
+        Command::Test { no_live, no_vm, args } => test::command(no_live, no_vm, &args),
+        Command::Vm(options) => vm::command(&options),
         Command::Lint => lint::command(),
         Command::Fuzz { seconds, targets } => fuzz::command(seconds, &targets),
         Command::Compare => compare::command(),

@@ -10,15 +10,18 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use crate::{setup, shell};
+use crate::{setup, shell, vm};
 
 /// The test targets that trace the running kernel; the file names of their programs begin like this.
 const LIVE: [&str; 2] = ["live-", "live_"];
 
 /// Runs the tests. One profile for all: the live tests want full speed, and compiling everything
 /// twice would cost more than it saves.
-pub(crate) fn command(no_live: bool, args: &[OsString]) -> Result<()> {
+pub(crate) fn command(no_live: bool, no_vm: bool, args: &[OsString]) -> Result<()> {
     setup::everything()?;
+    if no_vm {
+        eprintln!("note: --no-vm: the tests inside virtual machines are left out");
+    }
     if no_live {
         eprintln!("note: --no-live: the tests that trace the running kernel are left out");
     }
@@ -30,7 +33,15 @@ pub(crate) fn command(no_live: bool, args: &[OsString]) -> Result<()> {
     }
     cargo.arg("--config").arg(runner_setting(no_live)?).args(args);
     shell::run(&mut cargo)?;
-    if args.is_empty() && !no_live { libpcap() } else { Ok(()) }
+    if !args.is_empty() {
+        return Ok(());
+    }
+    // Before the program is built with another feature. Machines have a root of their own, so that
+    // --no-live is not about them.
+    if !no_vm {
+        vm::everything()?;
+    }
+    if no_live { Ok(()) } else { libpcap() }
 }
 
 /// The tests of `--source libpcap`, which is not built by default.

@@ -1,19 +1,21 @@
 //! The threads of a live run that decode: captures come in, one for each, and when the run ends, what
 //! it came to.
 
-use std::{io, os::fd::OwnedFd, thread, time::Duration};
+use std::{io::BufWriter, os::fd::OwnedFd, thread, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use rustix::event::{EventfdFlags, eventfd};
 use tokio::{sync::oneshot, task::JoinSet, time::sleep};
 
 use super::{
-    Signals,
     consumer::{Consumer, Ended, set_clock},
+    signals::Signals,
+    standard_output::{self, StandardOutput},
 };
 use crate::{
     capture::{Capture, clock, netns},
     config::Config,
+    notice::Impatient,
     output::write_summary,
     pipeline::{Finished, Listening, Pipeline},
     session::busiest,
@@ -41,8 +43,7 @@ impl Consumers {
         interfaces: &[String],
         config: &Config,
     ) -> Result<Self> {
-        // Standard output is locked for each `write_all`: no line is torn.
-        let outputs = captures.iter().map(|_| Box::new(io::stdout()) as Box<_>).collect();
+        let outputs = captures.iter().map(|_| Box::new(StandardOutput) as Box<_>).collect();
         let mut pipelines = Pipeline::several(config, outputs);
         if let Some(first) = pipelines.first_mut() {
             begin(first, source, interfaces, config)?;
@@ -123,7 +124,11 @@ fn begin(
     };
     set_clock(pipeline);
     pipeline.start(clock::monotonic(), &listening);
-    Ok(pipeline.flush()?)
+    // A full disk is an error right now; a reader who does not read must not keep signals waiting.
+    if standard_output::has_room() {
+        pipeline.flush()?;
+    }
+    Ok(())
 }
 
 /// The command that lists the ports in use where we trace.
@@ -146,7 +151,7 @@ pub(super) fn report(all: Vec<Ended>, config: &Config) -> Result<()> {
     }
     let stats = sums.unwrap_or_default();
     // Not worth an error: the events are written.
-    write_summary(&mut io::stderr().lock(), &stats, &busiest(busy)).ok();
+    write_summary(&mut BufWriter::new(Impatient), &stats, &busiest(busy)).ok();
     if let Some(error) = failure {
         return Err(error);
     }

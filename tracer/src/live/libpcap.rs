@@ -3,9 +3,9 @@
 use anyhow::Result;
 
 use super::{
-    Signals,
     consumers::{Consumers, report},
     place, rings,
+    signals::Signals,
 };
 use crate::{
     capture::{

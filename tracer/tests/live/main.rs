@@ -9,6 +9,7 @@ mod observed;
 
 mod attached;
 mod client;
+mod kernel;
 mod log;
 mod netns;
 mod once;
@@ -16,6 +17,7 @@ mod server;
 mod tracer;
 
 mod attaching;
+mod budget;
 mod bypass;
 mod elision;
 mod full_speed;

@@ -102,27 +102,6 @@ fn both_directions_of_a_connection_go_into_one_ring_and_connections_into_several
     }
 }
 
-/// What the verifier goes through before it refuses (`BPF_COMPLEXITY_LIMIT_INSNS` of
-/// `linux/bpf.h`).
-const VERIFIER_LIMIT: u32 = 1_000_000;
-
-#[test]
-fn the_verifier_is_far_from_its_limit() {
-    let instructions = |rings| {
-        let mut classifier = load(rings);
-        let program = classifier.program(LinkLayer::Ethernet).expect("it is there");
-        program.info().expect("it is loaded").verified_instruction_count()
-    };
-    for rings in [1, RINGS] {
-        let Some(count) = instructions(rings) else {
-            println!("skipped: this kernel is from before 5.16, and does not count instructions");
-            return;
-        };
-        println!("the verifier has gone through {count} instructions for {rings} rings");
-        assert!(count < VERIFIER_LIMIT / 2, "{count} for {rings} rings");
-    }
-}
-
 /// What was told of each connection by each side, and the last `stats`, without what differs from
 /// run to run.
 fn told(finished: &Finished) -> (BTreeMap<String, Vec<String>>, String) {

@@ -1,6 +1,7 @@
 //! The tracer as a child process: options come in, and once it has been stopped, what it printed.
 
 use std::{
+    env,
     fs::File,
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
@@ -51,8 +52,17 @@ impl Tracer {
         let output = directory.path().join("events.jsonl");
         let mut command = Command::new(env!("CARGO_BIN_EXE_tracer"));
         command.args(["--format", "json"]).args(options);
-        if !options.contains(&"--payload-limit") {
-            command.args(["--payload-limit", "unlimited"]);
+        // No `stats` but the last: how many there are before it is a matter of speed.
+        for default in [["--payload-limit", "unlimited"], ["--stats-interval", "0"]] {
+            if !options.contains(&default[0]) {
+                command.args(default);
+            }
+        }
+        // A machine so slow that nothing may be lost on it by chance wants a larger one.
+        if let Ok(size) = env::var("TRACER_TEST_RING")
+            && !options.contains(&"--ring-size")
+        {
+            command.args(["--ring-size", &size]);
         }
         command.stdin(Stdio::null()).stderr(Stdio::piped());
         command.stdout(File::create(&output).expect("a file can be made"));

@@ -8,6 +8,8 @@ mod linker;
 mod rustup;
 mod toolchain;
 
+pub(crate) use apt::{described, download, newest, refresh};
+
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 
@@ -82,6 +84,14 @@ pub(crate) fn libpcap() -> Result<()> {
     eprintln!("setup: libpcap-dev is missing, for --source libpcap");
     apt::install(&["libpcap-dev"])
         .context("cannot install libpcap-dev: install libpcap and its headers by hand")
+}
+
+/// What virtual machines need besides: an emulator, and programs that take packages apart. Silent
+/// when they are there.
+pub(crate) fn virtual_machines(emulator: &str, package: &str) -> Result<()> {
+    programs()?;
+    program(emulator, package, "which runs the virtual machines")?;
+    program("xz", "xz-utils", "which unpacks the virtual machines' kernel modules")
 }
 
 /// Debian's packages of these names. Silent when they are there.

@@ -120,6 +120,8 @@ pub enum Change {
     Present(Interface),
     /// It is gone, or has moved to another namespace.
     Gone(u32),
+    /// There was more news than the kernel keeps: only a new list tells what is there.
+    Missed,
 }
 
 /// A connection to the kernel's route netlink.
@@ -130,7 +132,7 @@ pub struct Interfaces {
 }
 
 impl Interfaces {
-    /// Connects; from now on no change is missed.
+    /// Connects; from now on no change is missed without [`Change::Missed`].
     pub fn connect() -> Result<Self> {
         let (connection, handle, news) =
             rtnetlink::new_multicast_connection(&[MulticastGroup::Link])
@@ -168,6 +170,7 @@ impl Interfaces {
                         return Some(Change::Gone(interface.index));
                     }
                 }
+                NetlinkPayload::Overrun(_) => return Some(Change::Missed),
                 _ => {}
             }
         }

@@ -3,6 +3,7 @@
 
 pub mod attach;
 pub mod counters;
+pub mod descriptors;
 #[cfg(feature = "ebpf-log")]
 pub mod diagnostics;
 pub mod filters;

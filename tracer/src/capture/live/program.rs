@@ -161,6 +161,11 @@ fn explain_load(error: EbpfError) -> anyhow::Error {
                  CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, outside of kernel lockdown"
             );
         }
+        _ if matches!(cause.raw_os_error(), Some(libc_errno::ENFILE | libc_errno::EMFILE)) => {
+            return anyhow!(
+                "cannot load the program ({cause}): allow more open files with `ulimit -Hn 4096`"
+            );
+        }
         EbpfError::MapError(MapError::CreateError { name, .. })
             if name == "RECORDS" && cause.kind() == io::ErrorKind::InvalidInput =>
         {
@@ -187,6 +192,10 @@ mod libc_errno {
     pub(super) const ENOSYS: i32 = 38;
     /// Operation not permitted.
     pub(super) const EPERM: i32 = 1;
+    /// Too many open files in the system.
+    pub(super) const ENFILE: i32 = 23;
+    /// Too many open files.
+    pub(super) const EMFILE: i32 = 24;
 }
 
 /// The system's error at the root.
@@ -221,5 +230,6 @@ mod tests {
         assert!(sentence(no_map("RECORDS", einval)).contains("no BPF ring buffers"));
         assert!(sentence(no_map("RECORDS", libc_errno::EPERM)).contains("run as root"));
         assert!(sentence(no_map("RECORDS", enomem)).contains("--ring-size"));
+        assert!(sentence(no_map("RECORDS", libc_errno::EMFILE)).contains("ulimit"));
     }
 }

@@ -1,0 +1,205 @@
+//! `cargo xtask vm`: the live tests inside virtual machines, one for each kernel. Kernels come in;
+//! a verdict for each, and a table of them all, go out.
+
+mod arch;
+mod cpio;
+mod elf;
+mod guest;
+mod kernel;
+mod machine;
+mod modules;
+mod packages;
+mod programs;
+mod summary;
+mod verdict;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail};
+use arch::Arch;
+use guest::Guest;
+use kernel::{Kernel, Wanted};
+use machine::{Accelerator, Machine, Patience};
+use summary::Outcome;
+
+use crate::{setup, shell};
+
+/// What is run unless something else is asked for: one from before TCX, one from after.
+const SERIES: [&str; 2] = ["6.1", "6.12"];
+
+/// Until a machine is given up. Emulated on a busy machine, one test may take minutes.
+const PATIENCE: Patience =
+    Patience { silence: Duration::from_mins(10), whole: Duration::from_mins(60) };
+
+/// A machine that does nothing is up and down again in 3 s with KVM that works.
+const PROBE: Patience =
+    Patience { silence: Duration::from_secs(20), whole: Duration::from_secs(20) };
+
+/// The options of the command.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// A series of Debian's kernels, such as 6.12, or the file of an image; repeatable
+    /// [default: 6.1 and 6.12]
+    #[arg(long, value_name = "KERNEL")]
+    kernel: Vec<Wanted>,
+
+    /// The modules of the image in the same place, `lib/modules/RELEASE` [default: looked for
+    /// beside the image]
+    #[arg(long, value_name = "DIR")]
+    modules: Vec<PathBuf>,
+
+    /// Arguments for the test programs, as in `cargo xtask vm -- attaching`
+    #[arg(last = true)]
+    args: Vec<String>,
+}
+
+/// All of it, as `cargo xtask test` wants it.
+pub(crate) fn everything() -> Result<()> {
+    command(&Options { kernel: Vec::new(), modules: Vec::new(), args: Vec::new() })
+}
+
+/// Runs the machines one after the other, however each ends.
+pub(crate) fn command(options: &Options) -> Result<()> {
+    let arch = Arch::of_this_machine()?;
+    setup::everything()?;
+    setup::virtual_machines(arch.emulator, arch.emulator_package)?;
+    let directory = shell::workspace().join("target/vm");
+    let cache = directory.join("packages");
+    fs::create_dir_all(&cache).with_context(|| format!("cannot make {}", cache.display()))?;
+    let kernels = kernels(options, arch, &cache)?;
+    let guest = guest(arch, &cache, &directory)?;
+    let mut accelerator = None;
+    let mut outcomes = Vec::new();
+    for kernel in &kernels {
+        let place = Place::prepare(&directory, kernel, guest.clone(), &options.args)?;
+        let accelerator = match accelerator {
+            Some(known) => known,
+            None => *accelerator.insert(probe(arch, kernel, &place)?),
+        };
+        let outcome = place.run(arch, accelerator, kernel)?;
+        eprintln!("vm: {}: {}", outcome.release, outcome.report.verdict);
+        outcomes.push(outcome);
+    }
+    conclude(&outcomes, &directory.join("summary.md"))
+}
+
+fn kernels(options: &Options, arch: &Arch, cache: &Path) -> Result<Vec<Kernel>> {
+    let defaults = SERIES.map(|series| Wanted::Series(series.to_owned()));
+    let wanted = if options.kernel.is_empty() { &defaults[..] } else { &options.kernel };
+    let pairs = kernel::pair(wanted, &options.modules)?;
+    let get = |(wanted, modules): (Wanted, Option<PathBuf>)| {
+        Kernel::get(&wanted, modules.as_deref(), arch, cache)
+            .with_context(|| format!("there is no kernel {wanted} to run"))
+    };
+    pairs.into_iter().map(get).collect()
+}
+
+fn guest(arch: &'static Arch, cache: &Path, scratch: &Path) -> Result<Guest> {
+    let busybox = packages::unpacked("busybox-static", cache)?.join("bin/busybox");
+    let programs = programs::build()?;
+    Guest::new(arch, &busybox, &programs, scratch)
+}
+
+/// A machine's files in `target/vm/RELEASE`.
+struct Place {
+    initramfs: PathBuf,
+    console: PathBuf,
+}
+
+impl Place {
+    fn prepare(directory: &Path, kernel: &Kernel, guest: Guest, args: &[String]) -> Result<Self> {
+        let directory = directory.join(&kernel.release);
+        fs::create_dir_all(&directory)
+            .with_context(|| format!("cannot make {}", directory.display()))?;
+        let (initramfs, missing) =
+            guest.finish(kernel.modules.as_deref(), &settings(kernel, args))?;
+        if !missing.is_empty() {
+            eprintln!("vm: {}: has no modules {}", kernel.release, missing.join(", "));
+        }
+        let place = Self {
+            initramfs: directory.join("initramfs.cpio"),
+            console: directory.join("console.log"),
+        };
+        fs::write(&place.initramfs, initramfs)
+            .with_context(|| format!("cannot write {}", place.initramfs.display()))?;
+        Ok(place)
+    }
+
+    fn machine<'a>(
+        &'a self,
+        arch: &'a Arch,
+        accelerator: Accelerator,
+        kernel: &'a Kernel,
+        patience: Patience,
+    ) -> Machine<'a> {
+        let Self { initramfs, console } = self;
+        Machine { arch, accelerator, kernel: &kernel.image, initramfs, console, patience }
+    }
+
+    fn run(
+        &self,
+        arch: &'static Arch,
+        accelerator: Accelerator,
+        kernel: &Kernel,
+    ) -> Result<Outcome> {
+        let release = kernel.release.clone();
+        eprintln!("vm: {release}, {}: see {}", accelerator.name(), self.console.display());
+        let run = self.machine(arch, accelerator, kernel, PATIENCE).run("")?;
+        let report = verdict::report(&run.console, run.ended);
+        Ok(Outcome { release, arch: arch.name, accelerator, took: run.took, report })
+    }
+}
+
+/// What `init.sh` reads: environment, programs, and their arguments.
+fn settings(kernel: &Kernel, args: &[String]) -> String {
+    let mut settings = format!("PROGRAMS='{}'\n", programs::TESTS.join(" "));
+    // A second of load shows the same as three, and takes half a minute less when emulated.
+    settings += "export TRACER_LOAD_SECONDS=1\n";
+    // What the default holds of the traffic of a test depends on how soon the tracer has a CPU.
+    settings += "export TRACER_TEST_RING=64MiB\n";
+    if let Some(path) = kernel.attach_path() {
+        settings += &format!("export TRACER_EXPECT_ATTACH={path}\n");
+    }
+    // What tests print of themselves belongs into the log.
+    settings += "set -- --show-output";
+    for arg in args {
+        settings += &format!(" '{}'", arg.replace('\'', r"'\''"));
+    }
+    settings + "\n"
+}
+
+/// Whether KVM works, which a device that can be opened does not promise: boots a kernel with it.
+fn probe(arch: &Arch, kernel: &Kernel, place: &Place) -> Result<Accelerator> {
+    let device = Path::new("/dev/kvm");
+    if let Err(error) = fs::File::options().read(true).write(true).open(device) {
+        eprintln!("vm: no KVM ({}: {error}): emulating, which is slow", device.display());
+        return Ok(Accelerator::Tcg);
+    }
+    let run = place.machine(arch, Accelerator::Kvm, kernel, PROBE).run("vm.probe")?;
+    if verdict::is_up(&run.console) {
+        return Ok(Accelerator::Kvm);
+    }
+    eprintln!("vm: KVM is there, and boots nothing: emulating, which is slow");
+    Ok(Accelerator::Tcg)
+}
+
+/// Shows the table, and fails unless all is well.
+fn conclude(outcomes: &[Outcome], file: &Path) -> Result<()> {
+    let table = summary::table(outcomes);
+    fs::write(file, &table).with_context(|| format!("cannot write {}", file.display()))?;
+    println!("{table}");
+    let bad: Vec<_> = outcomes.iter().filter(|outcome| !outcome.is_good()).collect();
+    if bad.is_empty() {
+        return Ok(());
+    }
+    let releases: Vec<_> = bad.iter().map(|outcome| outcome.release.as_str()).collect();
+    bail!(
+        "not well: {}; what they wrote is in {}",
+        releases.join(", "),
+        file.with_file_name("RELEASE/console.log").display()
+    )
+}
