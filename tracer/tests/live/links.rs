@@ -321,6 +321,16 @@ fn a_connection_goes_on_over_another_interface() {
     }
     client.say(Say::text(2, 100));
     client.say(Say::binary(3, 5000));
+    assert!(received(&here, "veth1") > 5000, "it goes the other way now");
     let said = (vec![client.close()], server.logs());
     assert_shows(&tracer.interrupt(), said);
+}
+
+/// How many bytes an interface has received.
+fn received(namespace: &Namespace, interface: &str) -> u64 {
+    let counters = namespace.command("cat", "/proc/thread-self/net/dev");
+    // `veth1: 5000 12 …`
+    let line = counters.lines().find_map(|line| line.trim().strip_prefix(interface));
+    let bytes = line.and_then(|line| line.split([':', ' ']).find(|word| !word.is_empty()));
+    bytes.and_then(|bytes| bytes.parse().ok()).expect("the interface is there")
 }
