@@ -88,6 +88,16 @@ impl Tracer {
         output.matches(&format!("\"event\":\"{name}\"")).count()
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_child(&self.child.0)
+    }
+
+    /// The file that it prints to.
+    pub(crate) fn output(&self) -> &Path {
+        &self.output
+    }
+
     /// Stops it as Ctrl-C does.
     pub(crate) fn interrupt(self) -> Finished {
         self.signal(Signal::INT)

@@ -26,6 +26,7 @@ use super::{
     },
     round::Part,
     sandbox,
+    statistics::median,
 };
 use crate::{build, setup, shell};
 use reader::{Reader, Told};
@@ -37,6 +38,8 @@ const DIRECTORY: &str = "soak";
 /// Played in turns, for so many seconds each.
 const LOADS: [&str; 6] = ["echo64", "deflate", "stream-64k-4", "many", "fanout", "stream-1m-1"];
 const SECONDS: f64 = 5.0;
+/// How often the tracer is stopped at the end.
+const STOPS: usize = 3;
 /// Between two looks.
 const LOOK: Duration = Duration::from_secs(2);
 /// A tracer that needs longer to start, or to end, hangs.
@@ -45,8 +48,8 @@ const HANG: Duration = Duration::from_secs(60);
 /// How long, and where the table goes.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
-    /// How long
-    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    /// How long; in less than three minutes the tables do not reach their size
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(3..=10_000))]
     minutes: u64,
 
     /// The tracer's program, in the process that is root
@@ -173,26 +176,35 @@ fn slice(load: &str, mut at: impl FnMut(Moment) -> Result<()>) -> Result<(Report
     Ok((report, served))
 }
 
-/// How the service fares while its tracer is stopped (SIGSTOP), and what the tracer says of that.
+/// How the service fares while its tracer is stopped (SIGSTOP), in turns with one that runs, and what
+/// the tracer says of that.
 fn stopped(tracer: &Path) -> Result<()> {
     let tracer = Tracer::start(tracer)?;
     let pid = Pid::from_child(&tracer.child);
-    let rate = |report: Report| report.window.received as f64 / report.seconds;
-    let before = rate(slice("echo64", |_| Ok(()))?.0);
     let stop_and_go = |moment| {
         let signal = if moment == Moment::Begin { Signal::STOP } else { Signal::CONT };
         Ok(kill_process(pid, signal)?)
     };
-    let while_stopped = rate(slice("echo64", stop_and_go)?.0);
-    let afterwards = rate(slice("echo64", |_| Ok(()))?.0);
+    let (mut while_running, mut while_stopped) = (Vec::new(), Vec::new());
+    for _ in 0..STOPS {
+        while_running.push(echoes(slice("echo64", |_| Ok(()))?.0));
+        while_stopped.push(echoes(slice("echo64", stop_and_go)?.0));
+    }
     let Told { stats, gaps, .. } = tracer.end()?;
     println!(
-        "echoes a second: {before:.0} before, {while_stopped:.0} while the tracer was stopped for \
-         {SECONDS} s, {afterwards:.0} afterwards; {} records lost, {gaps} gaps told",
+        "echoes a second: {:.0} while the tracer ran, {:.0} while it was stopped (medians of {STOPS} \
+         times {SECONDS} s); {} records lost, {gaps} gaps told",
+        median(while_running).unwrap_or_default(),
+        median(while_stopped).unwrap_or_default(),
         stats.lost
     );
     ensure!(stats.lost > 0 && gaps > 0, "a stopped tracer that lost nothing");
     Ok(())
+}
+
+/// So many a second.
+fn echoes(report: Report) -> f64 {
+    report.window.received as f64 / report.seconds
 }
 
 /// A tracer that writes events to us.
