@@ -110,6 +110,16 @@ impl Tracer {
         Event::parse_all(&output[..whole])
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_child(&self.child.0)
+    }
+
+    /// The file that it prints to.
+    pub(crate) fn output(&self) -> &Path {
+        &self.output
+    }
+
     /// Stops it as Ctrl-C does.
     pub(crate) fn interrupt(self) -> Finished {
         self.signal(Signal::INT)
