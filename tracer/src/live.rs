@@ -8,6 +8,7 @@ mod consumer;
 mod consumers;
 #[cfg(feature = "libpcap")]
 mod libpcap;
+mod places;
 mod rings;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::{
         counters::KernelCounters,
         filters,
         interface::{Change, Interface, Interfaces},
+        place::Watch,
         privilege,
         program::{Classifier, Settings},
         ring::Records,
@@ -53,6 +55,7 @@ async fn trace(live: &Live, config: &Config) -> Result<()> {
     let mut consumers = tracing.start_consumers(live, config)?;
     notice(format_args!("{}", tracing.describe(config)));
     let followed = tracing.follow(&mut consumers, &mut signals, live).await;
+    tracing.look_at_the_end().await;
     // Detach first: what is in the rings by then still comes out.
     tracing.end().await;
     followed?;
@@ -100,6 +103,7 @@ struct Tracing {
     classifier: Classifier,
     attachments: Attachments,
     interfaces: Interfaces,
+    watch: Watch,
     rings: Rings,
 }
 
@@ -126,12 +130,20 @@ impl Tracing {
         #[cfg(feature = "ebpf-log")]
         crate::capture::live::diagnostics::follow(&mut classifier)?;
         let attachments = Attachments::new(live.attach);
-        let mut tracing = Self { classifier, attachments, interfaces, rings };
-        if let Err(error) = tracing.attach(&chosen, live) {
+        let watch = Watch::connect()?;
+        let mut tracing = Self { classifier, attachments, interfaces, watch, rings };
+        if let Err(error) = tracing.attach_and_check(&chosen, live).await {
             tracing.end().await;
             return Err(error);
         }
         Ok(tracing)
+    }
+
+    async fn attach_and_check(&mut self, chosen: &[&Interface], live: &Live) -> Result<()> {
+        self.attach(chosen, live)?;
+        self.check(live.interfaces.is_some()).await?;
+        self.look_after().await;
+        Ok(())
     }
 
     /// Attaches to the chosen interfaces. One that vanished meanwhile, or cannot be parsed, is an
@@ -190,8 +202,9 @@ impl Tracing {
             tokio::select! {
                 () = signals.next() => return Ok(()),
                 ended = consumers.next_to_end() => return ended.map(drop),
+                () = self.watch.next() => self.look_after().await,
                 change = self.interfaces.next_change(), if is_connected => match change {
-                    Some(change) => self.change(change, live),
+                    Some(change) => self.change(change, live).await,
                     None => {
                         is_connected = false;
                         notice(format_args!("no more news about interfaces: new ones are not traced"));
@@ -201,13 +214,13 @@ impl Tracing {
         }
     }
 
-    fn change(&mut self, change: Change, live: &Live) {
+    async fn change(&mut self, change: Change, live: &Live) {
         match change {
             Change::Present(interface) => {
                 let is_wanted =
                     live.interfaces.as_ref().is_none_or(|names| names.contains(&interface.name));
                 if is_wanted {
-                    self.appeared(&interface);
+                    self.appeared(&interface).await;
                 }
             }
             Change::Gone(index) => {
@@ -218,10 +231,20 @@ impl Tracing {
         }
     }
 
-    fn appeared(&mut self, interface: &Interface) {
+    async fn appeared(&mut self, interface: &Interface) {
         match self.attachments.attach(&mut self.classifier, interface) {
-            Ok(Attachment::New) => notice(format_args!("tracing {} too", interface.name)),
+            Ok(Attachment::New) => self.welcome(interface).await,
             Ok(Attachment::Known | Attachment::Unsupported) => {}
+            Err(error) => notice(format_args!("{error:#}")),
+        }
+    }
+
+    async fn welcome(&mut self, interface: &Interface) {
+        match self.check(false).await {
+            Ok(()) if self.attachments.place(interface.index).is_some() => {
+                notice(format_args!("tracing {} too", interface.name));
+            }
+            Ok(()) => {}
             Err(error) => notice(format_args!("{error:#}")),
         }
     }

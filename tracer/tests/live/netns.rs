@@ -101,14 +101,20 @@ impl Namespace {
 
     /// Runs a program inside, which has to succeed; what it printed.
     pub(crate) fn command(&self, program: &str, arguments: &str) -> String {
+        self.try_command(program, arguments)
+            .unwrap_or_else(|stderr| panic!("{program} {arguments}: {stderr}"))
+    }
+
+    /// Runs a program inside: what it printed, or what it complained of.
+    pub(crate) fn try_command(&self, program: &str, arguments: &str) -> Result<String, String> {
         let mut command = Command::new(program);
         command.args(arguments.split_whitespace());
         let output = self.run(|| command.output()).unwrap_or_else(|e| {
             panic!("cannot run {program} ({e}): it comes with the package iproute2")
         });
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{program} {arguments}: {stderr}");
-        String::from_utf8(output.stdout).expect("UTF-8")
+        let [stdout, stderr] =
+            [output.stdout, output.stderr].map(|text| String::from_utf8(text).expect("UTF-8"));
+        if output.status.success() { Ok(stdout) } else { Err(stderr) }
     }
 }
 
