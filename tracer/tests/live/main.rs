@@ -6,19 +6,25 @@
 mod forge;
 #[path = "../observed/mod.rs"]
 mod observed;
+#[expect(dead_code, reason = "unit tests use more of it")]
+#[path = "../../src/test_random.rs"]
+mod random;
 
 mod attached;
 mod client;
+mod device;
 mod foreign;
 mod log;
 mod netns;
 mod server;
 mod tracer;
+mod wire;
 
 mod attaching;
 mod bypass;
 mod elision;
 mod full_speed;
+mod impaired;
 mod injected;
 mod interfaces;
 #[cfg(feature = "libpcap")]

@@ -57,6 +57,11 @@ impl Namespace {
         namespace
     }
 
+    /// A second one for the same test, not connected to this one.
+    pub(crate) fn another(&self) -> Self {
+        Self::claiming(Claim::Included)
+    }
+
     /// A new namespace at the other end of a new veth pair. This end, called `name`, has no address
     /// yet and is down; the other end has [`THERE`].
     pub(crate) fn cable(&self, name: &str) -> Self {
