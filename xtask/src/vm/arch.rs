@@ -24,8 +24,8 @@ pub(super) struct Arch {
     pub(super) emulator_package: &'static str,
     /// The kind of machine; with it come the devices.
     pub(super) machine: &'static str,
-    /// The processor, when emulated.
-    pub(super) cpu: &'static str,
+    /// The processor where it is emulated.
+    pub(super) emulated_cpu: &'static str,
     /// The first serial line, as the kernel calls it.
     pub(super) console: &'static str,
     /// The series of Debian's kernels that are run unless others are asked for.
@@ -41,7 +41,9 @@ const ALL: [Arch; 2] = [
         emulator: "qemu-system-x86_64",
         emulator_package: "qemu-system-x86",
         machine: "q35",
-        cpu: "max",
+        // Loading the program takes 40% less time without instructions that copy and clear bytes one
+        // by one when they are emulated (and without clearing memory twice, `init_on_alloc=0`).
+        emulated_cpu: "max,erms=off,fsrm=off,la57=off",
         console: "ttyS0",
         series: &["6.1", "6.12"],
     },
@@ -53,7 +55,7 @@ const ALL: [Arch; 2] = [
         emulator_package: "qemu-system-arm",
         machine: "virt",
         // Pointer authentication as the architecture has it takes half of an emulator's time.
-        cpu: "max,pauth-impdef=on",
+        emulated_cpu: "max,pauth-impdef=on",
         console: "ttyAMA0",
         series: &["6.1"],
     },
