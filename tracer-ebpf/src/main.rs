@@ -64,12 +64,14 @@ fn trace(skb: &Skb, network_offset: u32, counters: &mut Counters) -> Result<(), 
 }
 
 /// The EtherType and offset of the network header. The kernel moves the outer VLAN tag into
-/// metadata, where `protocol` tells what is below; a tag that is left in the frame shows as
-/// `protocol` itself and is walked over.
+/// metadata, where `protocol` tells what is below. A tag that is left in the frame is walked over,
+/// whether `protocol` tells of it or, as on a VLAN interface with `reorder_hdr off`, does not.
 #[inline(always)]
 fn network_header(skb: &Skb, network_offset: u32) -> Result<(u16, u32), Skip> {
     let protocol = skb.protocol();
-    if packet::is_vlan(protocol) && network_offset == packet::ETHERNET_HEADER_LEN {
+    if network_offset == packet::ETHERNET_HEADER_LEN
+        && packet::is_vlan(skb.ethertype_field().unwrap_or(protocol))
+    {
         packet::ethertype(skb, network_offset - 2)
     } else {
         Ok((protocol, network_offset))

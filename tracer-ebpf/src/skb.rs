@@ -5,7 +5,7 @@ use core::mem::MaybeUninit;
 use aya_ebpf::{
     EbpfContext, bindings::__sk_buff, helpers::bpf_skb_load_bytes, programs::TcContext,
 };
-use tracer_common::packet::Packet;
+use tracer_common::packet::{self, Packet};
 
 /// A socket buffer at the TC hook. Offset 0 is the MAC header, or the network header on devices
 /// that have none; linear or not makes no difference to `bpf_skb_load_bytes`.
@@ -25,6 +25,20 @@ impl Skb {
     pub(crate) fn protocol(&self) -> u16 {
         // SAFETY: the context is valid for the whole run. The field is big endian, 16 bits wide.
         u16::from_be(unsafe { (*self.raw).protocol } as u16)
+    }
+
+    /// What the frame itself has for an EtherType: read from the packet, without a helper, where that
+    /// much of it lies in one piece.
+    #[inline(always)]
+    pub(crate) fn ethertype_field(&self) -> Option<u16> {
+        const AT: usize = packet::ETHERNET_HEADER_LEN as usize - 2;
+        // SAFETY: the context is valid for the whole run.
+        let (data, end) = unsafe { ((*self.raw).data as usize, (*self.raw).data_end as usize) };
+        if data + AT + 2 > end {
+            return None;
+        }
+        // SAFETY: it lies before the end. Frames begin at even addresses, or the machine does not care.
+        Some(u16::from_be(unsafe { ((data + AT) as *const u16).read_unaligned() }))
     }
 
     #[inline(always)]

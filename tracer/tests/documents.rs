@@ -34,17 +34,23 @@ fn named_tests(document: &str) -> Vec<&str> {
     named
 }
 
-#[test]
-fn every_test_that_the_tables_name_exists() {
+/// Checks a document, of which the tables name at least so many tests.
+fn names_tests_that_exist(document: &str, at_least: usize) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found = BTreeSet::new();
     for folder in ["src", "tests", "../tracer-common/src"] {
         tests(&root.join(folder), &mut found);
     }
-    let document = fs::read_to_string(root.join("../docs/decoding.md")).unwrap();
-    let named = named_tests(&document);
-    assert!(named.len() > 100, "the tables of docs/decoding.md were not understood: {named:?}");
+    let text = fs::read_to_string(root.join("../docs").join(document)).unwrap();
+    let named = named_tests(&text);
+    assert!(named.len() > at_least, "the tables of {document} were not understood: {named:?}");
     let is_there = |name: &str| found.contains(name) || root.join(name).is_dir();
     let missing: Vec<_> = named.into_iter().filter(|name| !is_there(name)).collect();
-    assert_eq!(missing, [""; 0], "docs/decoding.md names tests that do not exist");
+    assert_eq!(missing, [""; 0], "docs/{document} names tests that do not exist");
+}
+
+#[test]
+fn every_test_that_the_tables_name_exists() {
+    names_tests_that_exist("decoding.md", 100);
+    names_tests_that_exist("interfaces.md", 40);
 }

@@ -223,8 +223,13 @@ fn an_interface_of_a_vrf() {
     if !can_add(&here, "vrf", add) {
         return;
     }
-    // Servers that are bound to no VRF serve all of them.
-    here.run(|| std::fs::write("/proc/sys/net/ipv4/tcp_l3mdev_accept", "1")).expect("a setting");
+    // A server that is bound to no VRF serves all of them, with addresses that are in one.
+    here.run(|| {
+        for setting in ["ipv4/tcp_l3mdev_accept", "ipv4/ip_nonlocal_bind", "ipv6/ip_nonlocal_bind"]
+        {
+            std::fs::write(format!("/proc/sys/net/{setting}"), "1").expect("a setting");
+        }
+    });
     for ip in HERE {
         let server = Server::start(&here, ip, 1);
         let tracer = Tracer::start(&here, &["--port", "7272", "--segments"]);

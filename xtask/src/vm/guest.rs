@@ -22,7 +22,7 @@ use crate::shell;
 const INIT: &str = include_str!("init.sh");
 
 /// What the tests want of the kernel, where it is not built in. What those need comes with them.
-const MODULES: [&str; 16] = [
+const MODULES: [&str; 24] = [
     // The hook, and other people's filters there.
     "sch_ingress",
     "cls_bpf",
@@ -39,7 +39,15 @@ const MODULES: [&str; 16] = [
     "macvlan",
     "vxlan",
     "dummy",
+    "ipvlan",
+    "vrf",
+    "bonding",
+    "geneve",
+    "ip_gre",
+    "ip6_gre",
+    "ip6_tunnel",
     "ipip",
+    "sit",
     "wireguard",
 ];
 
