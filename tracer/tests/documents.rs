@@ -41,10 +41,12 @@ fn every_test_that_the_tables_name_exists() {
     for folder in ["src", "tests", "../tracer-common/src"] {
         tests(&root.join(folder), &mut found);
     }
-    let document = fs::read_to_string(root.join("../docs/decoding.md")).unwrap();
-    let named = named_tests(&document);
-    assert!(named.len() > 100, "the tables of docs/decoding.md were not understood: {named:?}");
     let is_there = |name: &str| found.contains(name) || root.join(name).is_dir();
-    let missing: Vec<_> = named.into_iter().filter(|name| !is_there(name)).collect();
-    assert_eq!(missing, [""; 0], "docs/decoding.md names tests that do not exist");
+    for (file, least) in [("docs/decoding.md", 100), ("docs/faults.md", 20)] {
+        let document = fs::read_to_string(root.join("..").join(file)).unwrap();
+        let named = named_tests(&document);
+        assert!(named.len() > least, "the tables of {file} were not understood: {named:?}");
+        let missing: Vec<_> = named.into_iter().filter(|name| !is_there(name)).collect();
+        assert_eq!(missing, [""; 0], "{file} names tests that do not exist");
+    }
 }
