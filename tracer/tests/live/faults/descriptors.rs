@@ -61,7 +61,8 @@ fn an_interface_for_which_no_descriptor_is_left_is_traced_when_there_is_one() {
     let tracer = Spawned::start(&here, DEFAULT, Stdio::null());
     tracer.wait_until_ready();
     let before = exhaust(&tracer);
-    let there = here.connect("veth0");
+    // It stays down: no further news about it will come.
+    let there = here.cable("veth0");
     tracer.wait_until_it_says("cannot attach to veth0");
     // Half of it is not traced either: nobody would know.
     assert!(attached(&here).iter().all(|c| c.0 != "veth0"), "{:?}", attached(&here));
@@ -69,6 +70,7 @@ fn an_interface_for_which_no_descriptor_is_left_is_traced_when_there_is_one() {
     prlimit(Some(tracer.pid()), Resource::Nofile, before).expect("root may set limits");
     tracer.wait_until_it_says("tracing veth0 too");
     assert!(is_traced(&here, "veth0"));
+    here.address("veth0", HERE);
     talk(&there, Server::start(&here, HERE[0], 1), &[SMALL]);
     tracer.signal(Signal::INT);
     let (status, said) = tracer.wait();
