@@ -4,8 +4,9 @@ use anyhow::Result;
 
 use super::{
     consumers::{Consumers, report},
-    place, rings,
+    rings,
     signals::Signals,
+    tracing::place,
 };
 use crate::{
     capture::{

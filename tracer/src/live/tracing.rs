@@ -1,0 +1,163 @@
+//! What a live run has in the kernel: from loading the classifier and attaching it to taking it out
+//! again.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use anyhow::{Result, anyhow, bail};
+
+use super::{consumers::Consumers, rings::Rings};
+use crate::{
+    capture::live::{
+        attach::{Attachment, Attachments},
+        counters::KernelCounters,
+        filters,
+        interface::{Interface, Interfaces},
+        place::Watch,
+        program::{Classifier, Settings},
+        ring::Records,
+        ring_capture::RingCapture,
+        wishes::{LeavesOut, Wishes},
+    },
+    config::{Config, Live},
+    notice::notice,
+};
+
+/// What is attached where.
+pub(super) struct Tracing {
+    pub(super) classifier: Classifier,
+    pub(super) attachments: Attachments,
+    pub(super) interfaces: Interfaces,
+    /// Those that could not be attached to.
+    pub(super) refused: BTreeMap<u32, Interface>,
+    /// Those that are up, that the classifier cannot parse, and of which that was said.
+    pub(super) untraceable: BTreeSet<u32>,
+    pub(super) watch: Watch,
+    rings: Rings,
+}
+
+impl Tracing {
+    /// Loads the classifier and attaches it.
+    pub(super) async fn begin(live: &Live, config: &Config) -> Result<Self> {
+        let interfaces = Interfaces::connect()?;
+        let present = interfaces.list().await?;
+        let chosen = choose(&present, live)?;
+        let swept = filters::sweep(&interfaces.handle, &present).await?;
+        if swept > 0 {
+            notice(format_args!("removed {swept} filters that a killed tracer had left"));
+        }
+        let rings = Rings::choose(live, config.options.limits.payload)?;
+        let settings = Settings {
+            rings: rings.count,
+            ring_size: rings.size,
+            snaplen: live.snaplen,
+            pure_acks: config.options.segments,
+            shown: live.shown,
+        };
+        #[cfg_attr(not(feature = "ebpf-log"), expect(unused_mut, reason = "for diagnostics"))]
+        let mut classifier = Classifier::load(settings, &config.options.ports)?;
+        #[cfg(feature = "ebpf-log")]
+        crate::capture::live::diagnostics::follow(&mut classifier)?;
+        let attachments = Attachments::new(live.attach);
+        let (refused, untraceable) = (BTreeMap::new(), BTreeSet::new());
+        let watch = Watch::connect()?;
+        let mut tracing =
+            Self { classifier, attachments, interfaces, refused, untraceable, watch, rings };
+        if let Err(error) = tracing.attach_and_check(&chosen, live).await {
+            tracing.end().await;
+            return Err(error);
+        }
+        Ok(tracing)
+    }
+
+    async fn attach_and_check(&mut self, chosen: &[&Interface], live: &Live) -> Result<()> {
+        self.attach(chosen, live)?;
+        self.check(live.interfaces.is_some()).await?;
+        self.look_after().await;
+        Ok(())
+    }
+
+    /// Attaches to the chosen interfaces. One that vanished meanwhile, or cannot be parsed, is an
+    /// error only where it was named.
+    fn attach(&mut self, chosen: &[&Interface], live: &Live) -> Result<()> {
+        for interface in chosen {
+            match self.attachments.attach(&mut self.classifier, interface) {
+                Ok(Attachment::New | Attachment::Known) => {}
+                Ok(Attachment::Unsupported) if live.interfaces.is_none() => {
+                    self.leave_out(interface);
+                }
+                Ok(Attachment::Unsupported) => {
+                    bail!("{} carries neither Ethernet nor IP: it cannot be traced", interface.name)
+                }
+                Err(error) if live.interfaces.is_none() => self.refused(interface, &error),
+                Err(error) => return Err(error),
+            }
+        }
+        if live.interfaces.is_none() && !chosen.is_empty() && self.attachments.names().is_empty() {
+            bail!("could not attach to any interface");
+        }
+        Ok(())
+    }
+
+    pub(super) fn start_consumers(&mut self, live: &Live, config: &Config) -> Result<Consumers> {
+        let counters = Arc::new(KernelCounters::new(self.classifier.take_counters()?));
+        let wishes = Wishes::new(self.classifier.take_flows()?, leaves_out(live));
+        let rings = self.classifier.take_records()?.into_iter();
+        let captures = rings.map(|ring| RingCapture {
+            records: Records::new(ring, self.rings.size as usize),
+            counters: Arc::clone(&counters),
+            wishes: wishes.clone(),
+        });
+        Consumers::start(captures.collect(), "live", &self.attachments.names(), config)
+    }
+
+    /// `tracing port 7272 on lo, eth0 in the network namespace blue (TCX)`
+    pub(super) fn describe(&self, config: &Config) -> String {
+        let names = self.attachments.names();
+        let on = if names.is_empty() { "no interface yet".to_owned() } else { names.join(", ") };
+        let how = self.attachments.method().map_or_else(String::new, |how| format!(" ({how})"));
+        let threads = match self.rings.count {
+            1 => String::new(),
+            count => format!(", {count} threads"),
+        };
+        let place = place(config);
+        format!("tracing port {} on {on}{place}{how}{threads}; Ctrl-C ends", config.ports)
+    }
+
+    /// Takes everything out of the kernel again.
+    pub(super) async fn end(&mut self) {
+        for interface in self.attachments.detach_all(&mut self.classifier) {
+            if let Err(error) =
+                filters::remove_unused_qdisc(&self.interfaces.handle, interface).await
+            {
+                notice(format_args!("{error:#}"));
+            }
+        }
+    }
+}
+
+/// What is left out in the kernel. Where a body is cut by the snap length, its end cannot be followed.
+fn leaves_out(live: &Live) -> LeavesOut {
+    LeavesOut { flows: live.bypass, bodies: live.bypass && live.snaplen == u32::MAX }
+}
+
+/// ` in the network namespace blue`; nothing for our own.
+pub(super) fn place(config: &Config) -> String {
+    config.netns().map_or_else(String::new, |name| format!(" in the network namespace {name}"))
+}
+
+/// The interfaces to attach to. A name that does not exist is an error.
+fn choose<'i>(present: &'i [Interface], live: &Live) -> Result<Vec<&'i Interface>> {
+    let Some(names) = &live.interfaces else { return Ok(present.iter().collect()) };
+    names
+        .iter()
+        .map(|name| {
+            present.iter().find(|interface| interface.name == *name).ok_or_else(|| {
+                let known: Vec<_> = present.iter().map(|known| known.name.as_str()).collect();
+                anyhow!("there is no interface {name}; there are {}", known.join(", "))
+            })
+        })
+        .collect()
+}
