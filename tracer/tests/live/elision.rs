@@ -1,7 +1,7 @@
 //! Long messages of which only the beginning is shown: what stays in the kernel makes no difference.
 
 use std::{
-    env, fs,
+    fs,
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     thread,
@@ -90,15 +90,10 @@ fn told(finished: &Finished) -> Vec<String> {
     events.iter().map(Value::to_string).collect()
 }
 
-/// How often each size is said; `TRACER_TEST_ROUNDS` makes it less where machines are emulated.
-fn rounds() -> usize {
-    env::var("TRACER_TEST_ROUNDS").map_or(60, |rounds| rounds.parse().expect("a number"))
-}
-
 /// Says messages of every size, whole and in fragments. Returns how many bytes of them are binary.
 fn every_size(client: &mut Client) -> usize {
     let mut binary = 0;
-    for n in 0..rounds() {
+    for n in 0..60 {
         for len in [5, 4000 + n, 65_536, 100_000 + n * 1000] {
             client.say(Say::binary(n, len));
             client.say(Say::text(n, 50));
