@@ -52,11 +52,43 @@ pub(super) fn module_dependencies(module: &[u8]) -> Result<Vec<String>> {
     Ok(names.map(|name| String::from_utf8_lossy(name).replace('-', "_")).collect())
 }
 
+/// A kernel module with nothing in it but what it depends on.
+#[cfg(test)]
+pub(super) fn module(depends: &str) -> Vec<u8> {
+    let modinfo = format!("license=GPL\0depends={depends}\0name=x\0");
+    let names = b"\0.modinfo\0.shstrtab\0";
+    let contents = [modinfo.as_bytes(), names].concat();
+    let sections = 64 + contents.len().next_multiple_of(8);
+    // An ELF header: 64 bits, little-endian, relocatable, x86-64; 3 sections, names in the last.
+    let mut file = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x01\0\x3e\0\x01\0\0\0".to_vec();
+    file.resize(40, 0);
+    file.extend((sections as u64).to_le_bytes());
+    for half in [0, 0, 64, 0, 0, 64, 3, 2_u16] {
+        file.extend(half.to_le_bytes());
+    }
+    file.extend(contents);
+    file.resize(sections + 64, 0);
+    for (name, kind, at, len) in
+        [(1, 1, 64, modinfo.len()), (10, 3, 64 + modinfo.len(), names.len())]
+    {
+        let words = [u64::from(name as u32) | kind << 32, 0, 0, at as u64, len as u64, 0, 1, 0];
+        words.iter().for_each(|word| file.extend(word.to_le_bytes()));
+    }
+    file
+}
+
 #[cfg(test)]
 mod tests {
     use std::{env, fs};
 
     use super::*;
+
+    #[test]
+    fn a_module_says_what_it_depends_on() {
+        let needs = |depends| module_dependencies(&module(depends)).expect("it is a module");
+        assert_eq!(needs("stp,802-1q"), ["stp", "802_1q"]);
+        assert_eq!(needs(""), [""; 0]);
+    }
 
     #[test]
     fn a_program_needs_the_dynamic_linker_and_the_c_library() {

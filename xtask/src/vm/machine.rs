@@ -93,7 +93,7 @@ impl Machine<'_> {
             Accelerator::Kvm => ("kvm", "host", ""),
             Accelerator::Tcg => ("tcg,thread=multi", self.arch.emulated_cpu, "init_on_alloc=0"),
         };
-        let mut command = Command::new(self.arch.emulator);
+        let mut command = ending_with_us(self.arch.emulator);
         command.args(["-accel", accelerator, "-cpu", cpu, "-machine", self.arch.machine]);
         command.args(["-smp", "2", "-m", "2048", "-no-reboot", "-nodefaults", "-display", "none"]);
         command.args(["-serial", "stdio", "-kernel"]).arg(self.kernel);
@@ -123,6 +123,14 @@ impl Machine<'_> {
         }
         Ok(Ended::Alone)
     }
+}
+
+/// A program that the kernel kills when we end in a way that leaves us no time to.
+fn ending_with_us(program: &str) -> Command {
+    let Some(setpriv) = shell::find("setpriv") else { return Command::new(program) };
+    let mut command = Command::new(setpriv);
+    command.args(["--pdeathsig", "KILL", "--", program]);
+    command
 }
 
 impl Accelerator {

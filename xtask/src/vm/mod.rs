@@ -54,7 +54,7 @@ pub(crate) struct Options {
 
     /// The modules of the image in the same place, `lib/modules/RELEASE` [default: looked for
     /// beside the image]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", requires = "kernel")]
     modules: Vec<PathBuf>,
 
     /// Arguments for the test programs, as in `cargo xtask vm -- attaching`
@@ -97,6 +97,7 @@ fn run_all(
     let packages = Packages::of(arch, directory)?;
     let kernels = kernels(options, arch, &packages)?;
     let guest = guest(arch, &packages, directory)?;
+    // One after the other: each keeps two CPUs busy.
     let mut accelerator = None;
     for kernel in &kernels {
         let place = Place::prepare(directory, kernel, guest.clone(), &options.args)?;

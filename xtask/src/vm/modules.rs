@@ -116,3 +116,61 @@ fn decompressed(path: &Path) -> Result<Vec<u8>> {
     }
     Ok(output.stdout)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{env, process};
+
+    use super::*;
+
+    /// A directory of modules, gone with the test.
+    struct Directory(PathBuf);
+
+    impl Drop for Directory {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.0).expect("it was made");
+        }
+    }
+
+    fn directory(name: &str, modules: &[(&str, &str)]) -> Directory {
+        let directory = env::temp_dir().join(format!("{name}-{}", process::id()));
+        fs::create_dir_all(directory.join("kernel/net")).expect("a directory");
+        for (name, depends) in modules {
+            fs::write(directory.join("kernel/net").join(name), elf::module(depends))
+                .expect("a file");
+        }
+        fs::write(directory.join("modules.builtin"), "kernel/net/p8022.ko\n").expect("a file");
+        Directory(directory)
+    }
+
+    #[test]
+    fn what_a_module_needs_comes_before_it_and_once() {
+        let modules =
+            [("bridge.ko", "llc,stp"), ("stp.ko", "llc,p8022"), ("llc.ko", ""), ("x.ko", "")];
+        let directory = directory("order", &modules);
+        let modules = Modules::find(&directory.0).expect("it can be read");
+        let found = modules.take(&["bridge", "stp", "p8022", "veth"]).expect("all needs are there");
+        let order: Vec<_> = found.modules.iter().map(|module| module.name.as_str()).collect();
+        assert_eq!(order, ["llc", "stp", "bridge"]);
+        assert_eq!(found.missing, ["veth"], "neither there nor built in");
+    }
+
+    #[test]
+    fn a_need_that_is_not_there_is_named() {
+        let directory = directory("need", &[("vxlan.ko", "udp_tunnel")]);
+        let modules = Modules::find(&directory.0).expect("it can be read");
+        let error = modules.take(&["vxlan"]).map(|_| ()).expect_err("not there");
+        let expected = "vxlan needs udp_tunnel: the module udp_tunnel is needed, and is not there";
+        assert_eq!(format!("{error:#}"), expected);
+    }
+
+    #[test]
+    fn files_are_called_otherwise_than_modules() {
+        let name = |path: &str| module_name(Path::new(path));
+        assert_eq!(name("a/sch_ingress.ko"), Some("sch_ingress".to_owned()));
+        assert_eq!(name("a/8021q.ko.xz"), Some("8021q".to_owned()));
+        assert_eq!(name("intel-rapl.ko.zst"), Some("intel_rapl".to_owned()));
+        assert_eq!(name("modules.order"), None);
+        assert_eq!(name("x.ko.sig"), None);
+    }
+}
