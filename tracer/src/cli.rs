@@ -142,7 +142,8 @@ pub struct LimitArgs {
     #[arg(long, value_name = "SIZE", default_value = "4MiB")]
     pub reorder_limit: Size,
 
-    /// How long to wait for a missing segment that nobody has acknowledged
+    /// How long to wait for a missing segment that nobody has acknowledged; 20 times as long while the
+    /// capture has missed nothing, so that TCP must send it again
     #[arg(long, value_name = "SECONDS", default_value_t = 3)]
     pub reorder_timeout: u64,
 

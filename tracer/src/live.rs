@@ -8,6 +8,7 @@ mod consumer;
 mod consumers;
 #[cfg(feature = "libpcap")]
 mod libpcap;
+mod places;
 mod rings;
 mod signals;
 mod standard_output;
@@ -28,6 +29,7 @@ use crate::{
             counters::KernelCounters,
             descriptors, filters,
             interface::{Change, Interface, Interfaces},
+            place::Watch,
             privilege,
             program::{Classifier, Settings},
             ring::Records,
@@ -77,6 +79,7 @@ async fn trace(live: &Live, config: &Config) -> Result<()> {
     };
     notice(format_args!("{}", tracing.describe(config)));
     let followed = tracing.follow(&mut consumers, &mut signals, live).await;
+    tracing.look_at_the_end().await;
     // Detach first: what is in the rings by then still comes out.
     tracing.end().await;
     followed?;
@@ -97,6 +100,7 @@ struct Tracing {
     refused: BTreeMap<u32, Interface>,
     /// Those that are up, that the classifier cannot parse, and of which that was said.
     untraceable: BTreeSet<u32>,
+    watch: Watch,
     rings: Rings,
 }
 
@@ -124,12 +128,21 @@ impl Tracing {
         crate::capture::live::diagnostics::follow(&mut classifier)?;
         let attachments = Attachments::new(live.attach);
         let (refused, untraceable) = (BTreeMap::new(), BTreeSet::new());
-        let mut tracing = Self { classifier, attachments, interfaces, refused, untraceable, rings };
-        if let Err(error) = tracing.attach(&chosen, live) {
+        let watch = Watch::connect()?;
+        let mut tracing =
+            Self { classifier, attachments, interfaces, refused, untraceable, watch, rings };
+        if let Err(error) = tracing.attach_and_check(&chosen, live).await {
             tracing.end().await;
             return Err(error);
         }
         Ok(tracing)
+    }
+
+    async fn attach_and_check(&mut self, chosen: &[&Interface], live: &Live) -> Result<()> {
+        self.attach(chosen, live)?;
+        self.check(live.interfaces.is_some()).await?;
+        self.look_after().await;
+        Ok(())
     }
 
     /// Attaches to the chosen interfaces. One that vanished meanwhile, or cannot be parsed, is an
@@ -192,6 +205,7 @@ impl Tracing {
             tokio::select! {
                 () = signals.next() => return Ok(()),
                 ended = consumers.next_to_end() => return ended.map(drop),
+                () = self.watch.next() => self.look_after().await,
                 change = self.interfaces.next_change(), if is_connected => match change {
                     Some(change) => self.change(change, live).await,
                     None => {
@@ -199,24 +213,24 @@ impl Tracing {
                         notice(format_args!("no more news about interfaces: new ones are not traced"));
                     }
                 },
-                _ = retry.tick(), if !self.refused.is_empty() => self.try_again(),
+                _ = retry.tick(), if !self.refused.is_empty() => self.try_again().await,
             }
         }
     }
 
     async fn change(&mut self, change: Change, live: &Live) {
         match change {
-            Change::Present(interface) => self.appeared(&interface, live),
+            Change::Present(interface) => self.appeared(&interface, live).await,
             Change::Gone(index) => self.is_gone(index),
             Change::Missed => match self.interfaces.list().await {
-                Ok(present) => self.compare(&present, live),
+                Ok(present) => self.compare(&present, live).await,
                 Err(error) => notice(format_args!("{error:#}: some may not be traced")),
             },
         }
     }
 
     /// Makes up for news that were missed.
-    fn compare(&mut self, present: &[Interface], live: &Live) {
+    async fn compare(&mut self, present: &[Interface], live: &Live) {
         for index in self.attachments.indices() {
             if present.iter().all(|interface| interface.index != index) {
                 self.is_gone(index);
@@ -224,7 +238,7 @@ impl Tracing {
         }
         self.refused.retain(|index, _| present.iter().any(|interface| interface.index == *index));
         for interface in present {
-            self.appeared(interface, live);
+            self.appeared(interface, live).await;
         }
     }
 
@@ -236,7 +250,7 @@ impl Tracing {
         }
     }
 
-    fn appeared(&mut self, interface: &Interface, live: &Live) {
+    async fn appeared(&mut self, interface: &Interface, live: &Live) {
         if let Some(old) = self.attachments.rename(interface.index, &interface.name) {
             notice(format_args!("{old} is {} now", interface.name));
         }
@@ -247,7 +261,7 @@ impl Tracing {
         match self.attachments.attach(&mut self.classifier, interface) {
             Ok(Attachment::New) => {
                 self.refused.remove(&interface.index);
-                notice(format_args!("tracing {} too", interface.name));
+                self.welcome(interface).await;
             }
             Ok(Attachment::Known) => {}
             Ok(Attachment::Unsupported) => self.leave_out(interface),
@@ -262,11 +276,11 @@ impl Tracing {
         }
     }
 
-    fn try_again(&mut self) {
+    async fn try_again(&mut self) {
         for (index, interface) in self.refused.clone() {
             if let Ok(Attachment::New) = self.attachments.attach(&mut self.classifier, &interface) {
                 self.refused.remove(&index);
-                notice(format_args!("tracing {} too", interface.name));
+                self.welcome(&interface).await;
             }
         }
     }
@@ -276,6 +290,16 @@ impl Tracing {
         let Interface { index, name, is_up, .. } = interface;
         if *is_up && self.untraceable.insert(*index) {
             notice(format_args!("{name} is not traced: its packets begin with other headers"));
+        }
+    }
+
+    async fn welcome(&mut self, interface: &Interface) {
+        match self.check(false).await {
+            Ok(()) if self.attachments.place(interface.index).is_some() => {
+                notice(format_args!("tracing {} too", interface.name));
+            }
+            Ok(()) => {}
+            Err(error) => notice(format_args!("{error:#}")),
         }
     }
 

@@ -123,6 +123,17 @@ impl Pipeline {
         self.tracker.segment(segment, &mut self.lines)
     }
 
+    /// The same as [`Pipeline::tick`] where the capture knows what it has missed.
+    pub fn tick_live(&mut self, now: Nanos, mut counters: impl FnMut(&mut Stats)) {
+        if self.tracker.next_hole().is_some_and(|due| due <= now) {
+            let mut stats = Stats::default();
+            counters(&mut stats);
+            let Stats { lost, unparsed, fragments, .. } = stats;
+            self.tracker.note_missed(lost + unparsed + fragments, now);
+        }
+        self.tick(now, counters);
+    }
+
     /// Does what is due at `now`; `counters` gives the capture's.
     pub fn tick(&mut self, now: Nanos, counters: impl FnOnce(&mut Stats)) {
         self.tracker.tick(now, &mut self.lines);

@@ -162,6 +162,15 @@ enum Command {
     /// nothing else to do: the whole takes about 25 minutes.
     Bench(bench::Options),
 
+    /// Have one tracer watch for long: its memory stays flat, its account is complete
+    ///
+    /// Plays the loads of `bench` in turns, beside connections that come and go, break off, or speak
+    /// something else, in a network namespace of their own, and looks at the tracer every two seconds.
+    /// Prints a table and a verdict; all samples are in target/soak afterwards. Exit status 1 when memory
+    /// has grown, a descriptor has leaked, or something was missing and not told. At the end it stops a
+    /// tracer for 5 s, and says how the service fared. Needs root (sudo is used when you are not).
+    Soak(bench::soak::Options),
+
     /// One of the processes of `bench`
     #[command(hide = true, subcommand)]
     BenchPart(bench::Part),
@@ -193,6 +202,7 @@ fn main() -> ExitCode {
         Command::Instructions { misses: true, .. } => instructions::misses(),
         Command::Instructions { update, .. } => instructions::command(update),
         Command::Bench(options) => bench::command(&options),
+        Command::Soak(options) => bench::soak::command(&options),
         Command::BenchPart(part) => bench::part(part),
         Command::TestRunner { no_live, command } => test::runner(no_live, &command),
     };

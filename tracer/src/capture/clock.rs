@@ -7,7 +7,7 @@ use rustix::time::{ClockId, clock_gettime};
 use crate::segment::{Nanos, SECOND};
 
 /// `CLOCK_MONOTONIC`, the clock of segments. In a time namespace it shows another time than the one
-/// that the classifier reads (time_namespaces(7)).
+/// that the classifier reads (`time_namespaces(7)`).
 pub fn monotonic() -> Nanos {
     static AHEAD: OnceLock<i64> = OnceLock::new();
     let ahead = AHEAD.get_or_init(|| {

@@ -88,7 +88,7 @@ impl<C: Capture> Consumer<C> {
             }
         })?;
         let now = clock::monotonic();
-        pipeline.tick(now, |stats| capture.count(stats));
+        pipeline.tick_live(now, |stats| capture.count(stats));
         // An error stays in the pipeline, which is done then.
         pipeline.flush().ok();
         self.give_hint(now);

@@ -126,7 +126,7 @@ fn begin(
     pipeline.start(clock::monotonic(), &listening);
     // A full disk is an error right now; a reader who does not read must not keep signals waiting.
     if standard_output::has_room() {
-        pipeline.flush()?;
+        pipeline.flush().context("cannot write the output")?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use aya::programs::{ProgramError, SchedClassifier, TcAttachType};
 
-use crate::netns::Namespace;
+use crate::{left_out, netns::Namespace};
 
 /// A classifier: interface, direction, how it is attached, and its name.
 pub(crate) type Classifier = (String, &'static str, &'static str, String);
@@ -35,6 +35,16 @@ pub(crate) fn is_one_set(classifiers: &[Classifier]) -> bool {
 pub(crate) fn is_traced(namespace: &Namespace, interface: &str) -> bool {
     let all = attached(namespace);
     ["ingress", "egress"].into_iter().all(|way| all.iter().any(|c| c.0 == interface && c.1 == way))
+}
+
+/// Whether the kernel knows TCX (Linux 6.6). If not, says that tests of it are left out.
+pub(crate) fn knows_tcx(namespace: &Namespace) -> bool {
+    let query = || SchedClassifier::query_tcx("lo", TcAttachType::Egress).is_ok();
+    let knows = namespace.run(query);
+    if !knows {
+        left_out("this kernel has no TCX");
+    }
+    knows
 }
 
 /// The names of the namespace's interfaces.

@@ -121,6 +121,39 @@ fn two_tracers_at_once_both_see_everything() {
     }
 }
 
+#[test]
+fn tracers_come_and_go_beside_two_that_see_everything() {
+    for others in [DEFAULT, CLSACT] {
+        let here = Namespace::new();
+        let there = here.connect("veth0");
+        let server = Server::start(&here, HERE[0], 1);
+        let first = Tracer::start(&here, &["--port", "7272", "--threads", "3"]);
+        let second = Tracer::start(&here, CLSACT);
+        let mut client = Client::connect(&there, server.address());
+        client.say(Say::text(1, 100));
+        let third = Tracer::start(&here, others);
+        client.say(Say::text(2, 100));
+        let elsewhere = Tracer::start(&here, &["--port", "80,8000-9000"]);
+        client.say(Say::binary(3, 100_000));
+        third.kill();
+        client.say(Say::text(4, 100));
+        let fourth = Tracer::start(&here, others);
+        client.say(Say::text(5, 100).in_fragments(3));
+        assert_eq!(elsewhere.interrupt().status.code(), Some(1), "nothing was on its ports");
+        client.say(Say::text(6, 100));
+        fourth.interrupt();
+        client.say(Say::binary(7, 100));
+        let said = (vec![client.close()], server.logs());
+        for tracer in [first, second] {
+            let finished = tracer.interrupt();
+            assert!(!finished.stderr.contains("somebody"), "{}", finished.stderr);
+            assert!(!finished.stderr.contains("comes before"), "{}", finished.stderr);
+            assert_shows(&finished, said.clone());
+        }
+        assert_eq!(attached(&here), []);
+    }
+}
+
 /// Runs a tracer that cannot work: exit status 1, one sentence, nothing attached.
 fn refused(options: &[&str], stdout: Stdio) -> String {
     let namespace = Namespace::new();

@@ -38,6 +38,12 @@ impl Say {
         Self { opcode: OpCode::Binary, payload, fragments: 1 }
     }
 
+    /// The same with other words before it.
+    pub(crate) fn saying(mut self, words: &str) -> Self {
+        self.payload.splice(..0, words.bytes());
+        self
+    }
+
     /// Cuts it into so many frames, wherever that is, with a ping before the last.
     pub(crate) fn in_fragments(self, fragments: usize) -> Self {
         Self { fragments, ..self }
@@ -83,6 +89,11 @@ impl Client {
         let stream = self.socket.into_inner();
         stream.set_zero_linger().expect("SO_LINGER can be set");
         self.log
+    }
+
+    /// What it has noted so far.
+    pub(crate) fn log(&self) -> &Log {
+        &self.log
     }
 
     /// Forgets what was said so far: the tracer was not yet there to see it.

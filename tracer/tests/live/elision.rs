@@ -32,13 +32,14 @@ const RESPONSE: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket
     Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
 
 /// Two tracers of the same traffic.
-struct Both {
+pub(crate) struct Both {
     eliding: Tracer,
     copying: Tracer,
 }
 
 impl Both {
-    fn start(namespace: &Namespace, options: &[&str]) -> Self {
+    /// Starts them.
+    pub(crate) fn start(namespace: &Namespace, options: &[&str]) -> Self {
         // Large enough for those who copy everything, however busy the machine.
         let options = [&["--port", "7272", "--ring-size", "64MiB"], options].concat();
         let eliding = Tracer::start(namespace, &options);
@@ -46,7 +47,7 @@ impl Both {
     }
 
     /// Checks that both tell the same. Returns how many bytes the one has left out.
-    fn compare(self) -> u64 {
+    pub(crate) fn compare(self) -> u64 {
         let (eliding, copying) = (self.eliding.interrupt(), self.copying.interrupt());
         let (elided, copied) = (left_out(&eliding), left_out(&copying));
         let (eliding, copying) = (told(&eliding), told(&copying));

@@ -1,63 +1,16 @@
 //! Frames as they come off unusual wires: forged packets go in through a TAP or TUN device, what
 //! they say has to be shown, once.
 
-use std::{
-    fs::{File, OpenOptions},
-    io::Write as _,
-    net::SocketAddr,
-};
-
-use rustix::ioctl::{Setter, ioctl};
+use std::net::SocketAddr;
 
 use crate::{
     assert_nothing_lost,
+    device::{Device, Kind},
     forge::{CLOSE, Forged, TEXT, frame},
     netns::Namespace,
     observed::{Conversation, Conversations, Item, assert_same, conversations},
     tracer::Tracer,
 };
-
-/// Devices of `linux/if_tun.h`: IP packets without, and Ethernet frames with a link-layer header;
-/// both without the header that says what follows.
-#[derive(Clone, Copy)]
-enum Kind {
-    Tun = 0x1001,
-    Tap = 0x1002,
-}
-
-/// A device that receives what is written to its file.
-struct Device(File);
-
-impl Device {
-    const NAME: &str = "wire0";
-
-    fn new(namespace: &Namespace, kind: Kind) -> Self {
-        let file = namespace.run(|| {
-            let file = OpenOptions::new().read(true).write(true).open("/dev/net/tun");
-            let file = file.expect("this kernel has TUN and TAP devices");
-            make_device(&file, Self::NAME, kind);
-            file
-        });
-        namespace.ip(&format!("link set {} up", Self::NAME));
-        Self(file)
-    }
-
-    fn inject(&mut self, frame: &[u8]) {
-        assert_eq!(self.0.write(frame).expect("the device is up"), frame.len());
-    }
-}
-
-#[expect(unsafe_code, reason = "there is no safe interface to this ioctl")]
-fn make_device(file: &File, name: &str, kind: Kind) {
-    /// `TUNSETIFF` of `linux/if_tun.h`; it wants a `struct ifreq`: a name of up to 15 bytes, flags,
-    /// and room for other requests.
-    const TUNSETIFF: rustix::ioctl::Opcode = rustix::ioctl::opcode::write::<i32>(b'T', 202);
-    let mut request = [0_u8; 40];
-    request[..name.len()].copy_from_slice(name.as_bytes());
-    request[16..18].copy_from_slice(&(kind as u16).to_ne_bytes());
-    // SAFETY: the opcode reads, and may write, no more than the 40 bytes of a `struct ifreq`.
-    unsafe { ioctl(file, Setter::<TUNSETIFF, [u8; 40]>::new(request)) }.expect("a new device");
-}
 
 /// What the two endpoints of [`conversation`] say.
 const HELLO: &[u8] = "¿quién habla?".as_bytes();
@@ -94,7 +47,7 @@ fn is_understood(
     wrap: impl Fn(&[u8]) -> Vec<u8>,
 ) {
     let namespace = Namespace::new();
-    let mut device = Device::new(&namespace, kind);
+    let device = Device::new(&namespace, kind);
     let tracer = Tracer::start(&namespace, &["--port", "7272"]);
     for packet in packets {
         device.inject(&wrap(&packet));
@@ -178,7 +131,7 @@ fn a_priority_tag_and_two_stacked_tags_are_looked_past() {
 #[test]
 fn fragments_are_counted_and_not_decoded() {
     let namespace = Namespace::new();
-    let mut device = Device::new(&namespace, Kind::Tap);
+    let device = Device::new(&namespace, Kind::Tap);
     let tracer = Tracer::start(&namespace, &["--port", "7272"]);
     let (packets, said) = ipv4();
     for packet in &packets {

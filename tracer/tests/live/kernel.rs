@@ -2,6 +2,7 @@
 //! keeps what tests print to itself. `cargo xtask vm` reads these lines from a machine's console.
 
 use std::{
+    env,
     fmt::Display,
     io::{Write as _, stderr},
     thread,
@@ -12,8 +13,10 @@ pub(crate) fn measured(what: &str, value: impl Display) {
     say(&format!("measured: {what} = {value}"));
 }
 
-/// Says aloud that the test cannot show something here.
+/// Says aloud that the test cannot show something here; where `TRACER_REQUIRE_ALL` is 1, that is a
+/// failure.
 pub(crate) fn left_out(why: &str) {
+    assert!(env::var_os("TRACER_REQUIRE_ALL").is_none_or(|all| all != "1"), "left out: {why}");
     let test = thread::current();
     say(&format!("left out: {}: {why}", test.name().unwrap_or("a test")));
 }

@@ -6,21 +6,29 @@
 mod forge;
 #[path = "../observed/mod.rs"]
 mod observed;
+#[expect(dead_code, reason = "unit tests use more of it")]
+#[path = "../../src/test_random.rs"]
+mod random;
 
 mod attached;
 mod client;
+mod device;
+mod foreign;
 mod kernel;
 mod log;
 mod netns;
 mod once;
 mod server;
 mod tracer;
+mod wire;
 
 mod attaching;
 mod budget;
 mod bypass;
 mod elision;
+mod faults;
 mod full_speed;
+mod impaired;
 mod injected;
 mod inside;
 mod interfaces;
@@ -29,30 +37,21 @@ mod libpcap;
 mod links;
 mod moving;
 mod offload;
+mod others;
+mod removed;
 mod rings;
 mod streams;
 mod traffic;
 
-use std::{
-    env,
-    io::{self, Write as _},
-    thread,
-};
+use std::thread;
 
 use client::Client;
+use kernel::left_out;
 use log::{Log, conversations};
 use netns::Namespace;
 use observed::{Event, assert_same};
 use server::Server;
 use tracer::Finished;
-
-/// Says aloud that something is not tested, because it cannot be here; where `TRACER_REQUIRE_ALL` is 1
-/// that is a failure. Tests' output is captured, so this goes past it, in one write.
-fn left_out(what: &str) {
-    assert!(env::var_os("TRACER_REQUIRE_ALL").is_none_or(|all| all != "1"), "left out: {what}");
-    let line = format!("left out: {what}\n");
-    io::stderr().write_all(line.as_bytes()).expect("stderr can be written");
-}
 
 /// What one client says.
 type Script = fn(&mut Client);

@@ -18,7 +18,8 @@ const ANY: &[&str] = &["--port", "7272"];
 
 /// How many descriptors the tracer has that keep it attached (TCX only).
 fn links(tracer: &Tracer) -> usize {
-    let descriptors = fs::read_dir(format!("/proc/{}/fd", tracer.pid())).expect("it runs");
+    let descriptors =
+        fs::read_dir(format!("/proc/{}/fd", tracer.pid().as_raw_pid())).expect("it runs");
     let targets = descriptors.filter_map(|descriptor| fs::read_link(descriptor.ok()?.path()).ok());
     targets.filter(|target| target.to_string_lossy().contains("bpf_link")).count()
 }

@@ -131,6 +131,17 @@ impl Namespace {
             [output.stdout, output.stderr].map(|text| String::from_utf8(text).expect("UTF-8"));
         if output.status.success() { Ok(stdout) } else { Err(stderr) }
     }
+
+    /// How many segments TCP has sent again inside (`RetransSegs` of RFC 1213). It does, even on
+    /// loopback: where a thread that changed CPUs reordered a packet, or a peer had no CPU for long.
+    pub(crate) fn sent_again(&self) -> u64 {
+        // The two lines of a protocol: names, values.
+        let counters = self.command("cat", "/proc/thread-self/net/snmp");
+        let mut tcp = counters.lines().filter(|l| l.starts_with("Tcp:")).map(str::split_whitespace);
+        let (names, values) = tcp.next().zip(tcp.next()).expect("TCP is counted");
+        let counter = names.zip(values).find(|(name, _)| *name == "RetransSegs");
+        counter.and_then(|(_, value)| value.parse().ok()).expect("a number")
+    }
 }
 
 /// Moves the thread into a new namespace. No live test is skipped in silence: it fails without the

@@ -18,17 +18,7 @@ pub(crate) fn assert_once(finished: &Finished, namespaces: &[&Namespace]) {
         !seen.insert((numbers, texts))
     });
     let repeated = repeated.count() as u64;
-    let sent_again = namespaces.iter().map(|namespace| retransmitted(namespace)).sum::<u64>();
+    let sent_again = namespaces.iter().map(|namespace| namespace.sent_again()).sum::<u64>();
     assert!(!seen.is_empty());
     assert!(repeated <= sent_again, "{repeated} shown twice, {sent_again} sent again");
-}
-
-/// How many segments were sent again by the TCP of a namespace (`RetransSegs` of RFC 1213).
-fn retransmitted(namespace: &Namespace) -> u64 {
-    // The two lines of a protocol: names, values.
-    let counters = namespace.command("cat", "/proc/thread-self/net/snmp");
-    let mut tcp = counters.lines().filter(|l| l.starts_with("Tcp:")).map(str::split_whitespace);
-    let (names, values) = tcp.next().zip(tcp.next()).expect("TCP is counted");
-    let counter = names.zip(values).find(|(name, _)| *name == "RetransSegs");
-    counter.and_then(|(_, value)| value.parse().ok()).expect("a number")
 }

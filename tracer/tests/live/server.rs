@@ -75,8 +75,12 @@ fn echo_and_log(stream: TcpStream, peer: SocketAddr) -> Log {
     loop {
         match socket.read() {
             Ok(message) => answer(&mut socket, &mut log, message),
-            // Closed in order; or not, by a client that vanished or reset the connection.
-            Err(Error::ConnectionClosed | Error::Io(_) | Error::Protocol(_)) => return log,
+            Err(Error::ConnectionClosed) => return log,
+            // By a client that vanished or reset the connection; where none did, this tells why.
+            Err(e @ (Error::Io(_) | Error::Protocol(_))) => {
+                eprintln!("{peer}: {e}");
+                return log;
+            }
             Err(e) => panic!("{peer}: {e}"),
         }
     }

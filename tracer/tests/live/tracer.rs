@@ -6,7 +6,10 @@ use std::{
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Child, ChildStderr, Command, ExitStatus, Stdio},
-    sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    },
     thread::{self, JoinHandle, sleep},
     time::{Duration, Instant},
 };
@@ -23,7 +26,8 @@ const READY: &str = "tracing port";
 pub(crate) struct Tracer {
     child: KilledOnDrop,
     output: PathBuf,
-    stderr: JoinHandle<String>,
+    stderr: Arc<Mutex<String>>,
+    stderr_ends: JoinHandle<()>,
     _directory: TempDir,
 }
 
@@ -70,8 +74,10 @@ impl Tracer {
         let mut child = KilledOnDrop(child);
         let (ready, is_ready) = channel();
         let pipe = child.0.stderr.take().expect("stderr is piped");
-        let stderr = thread::spawn(move || collect(pipe, &ready));
-        let tracer = Self { child, output, stderr, _directory: directory };
+        let stderr = Arc::new(Mutex::new(String::new()));
+        let collected = Arc::clone(&stderr);
+        let stderr_ends = thread::spawn(move || collect(pipe, &ready, &collected));
+        let tracer = Self { child, output, stderr, stderr_ends, _directory: directory };
         tracer.wait_until_ready(&is_ready)
     }
 
@@ -84,11 +90,6 @@ impl Tracer {
                 panic!("the tracer ended, {}: {}", finished.status, finished.stderr)
             }
         }
-    }
-
-    /// Its process id.
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.0.id()
     }
 
     /// Whether its output has a string such as the name of an event; for [`wait_for`].
@@ -108,6 +109,21 @@ impl Tracer {
         let output = std::fs::read(&self.output).expect("the output is there");
         let whole = output.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
         Event::parse_all(&output[..whole])
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_child(&self.child.0)
+    }
+
+    /// The file that it prints to.
+    pub(crate) fn output(&self) -> &Path {
+        &self.output
+    }
+
+    /// Whether it has said this on stderr; for [`wait_for`].
+    pub(crate) fn has_said(&self, what: &str) -> Option<()> {
+        said(&self.stderr).contains(what).then_some(())
     }
 
     /// Stops it as Ctrl-C does.
@@ -140,9 +156,10 @@ impl Tracer {
 
     /// Waits until it ends by itself.
     pub(crate) fn wait(self) -> Finished {
-        let Self { mut child, output, stderr, _directory } = self;
+        let Self { mut child, output, stderr, stderr_ends, _directory } = self;
         let status = wait_for("the tracer to end", || child.0.try_wait().expect("it is our child"));
-        let stderr = stderr.join().expect("stderr was read");
+        stderr_ends.join().expect("stderr was read");
+        let stderr = said(&stderr);
         Finished { status, stderr, output, _directory }
     }
 }
@@ -173,18 +190,22 @@ pub(crate) fn wait_for<T>(what: &str, mut poll: impl FnMut() -> Option<T>) -> T 
 }
 
 /// Reads stderr to its end, and tells when the tracer is ready.
-fn collect(pipe: ChildStderr, ready: &Sender<()>) -> String {
-    let mut all = String::new();
+fn collect(pipe: ChildStderr, ready: &Sender<()>, all: &Mutex<String>) {
     for line in BufReader::new(pipe).lines() {
         let line = line.expect("stderr is UTF-8");
         if line.contains(READY) {
             // Nobody listens any more after the first time.
             let _sent = ready.send(());
         }
+        let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
         all.push_str(&line);
         all.push('\n');
     }
-    all
+}
+
+/// What was collected so far.
+fn said(all: &Mutex<String>) -> String {
+    all.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 /// A directory in memory, so that no disk slows the tracer down.

@@ -18,6 +18,7 @@ mod results;
 mod round;
 mod rounds;
 mod sandbox;
+pub(crate) mod soak;
 mod statistics;
 
 use std::{
@@ -85,6 +86,8 @@ pub(crate) enum Part {
         #[arg(long)]
         tracer: PathBuf,
     },
+    /// Have one tracer watch for long, as root
+    Soak(soak::Options),
     /// Be the server of a load
     Server {
         #[arg(value_parser = load::named)]
@@ -112,6 +115,7 @@ pub(crate) fn part(part: Part) -> Result<()> {
             println!("{}", serde_json::to_string(&offline::measure(&tracer)?)?);
             Ok(())
         }
+        Part::Soak(options) => soak::part(&options),
         Part::Server { load } => load::serve(load),
         Part::Clients { load, seconds } => load::ask(load, Duration::from_secs_f64(seconds)),
     }

@@ -75,6 +75,19 @@ pub(super) fn peak_memory_kib(pids: &[u32]) -> Result<u64> {
     Ok(sum)
 }
 
+/// Memory of a process now, in KiB: all that is resident, and what nobody shares with it.
+pub(super) fn memory_kib(pid: u32) -> Result<(u64, u64)> {
+    let status = read(&format!("/proc/{pid}/status"))?;
+    let of = |name| field(&status, name).with_context(|| format!("process {pid} has no {name}"));
+    Ok((of("VmRSS:")?, of("RssAnon:")?))
+}
+
+/// How many descriptors a process has open.
+pub(super) fn descriptors(pid: u32) -> Result<usize> {
+    let directory = format!("/proc/{pid}/fd");
+    Ok(fs::read_dir(&directory).with_context(|| format!("cannot list {directory}"))?.count())
+}
+
 fn field(status: &str, name: &str) -> Option<u64> {
     let value = status.lines().find_map(|line| line.strip_prefix(name))?;
     value.split_whitespace().next()?.parse().ok()
@@ -158,5 +171,8 @@ mod tests {
         std::thread::sleep(std::time::Duration::from_millis(1));
         assert!(switches(&us).expect("proc is mounted") > 0);
         assert!(Cpu::of(&us).is_ok());
+        let (all, own) = memory_kib(us[0]).expect("proc is mounted");
+        assert!(all > own && own > 100, "{all} and {own} KiB");
+        assert!(descriptors(us[0]).expect("proc is mounted") >= 3);
     }
 }

@@ -186,7 +186,7 @@ fn differences(begin: &Look, end: &Look, settled: &Look) -> Round {
 }
 
 /// One of our own processes, which we talk to line by line.
-struct Part {
+pub(super) struct Part {
     pid: u32,
     orders: ChildStdin,
     lines: BufReader<ChildStdout>,
@@ -194,7 +194,7 @@ struct Part {
 }
 
 impl Part {
-    fn start(arguments: &[&str]) -> Result<Self> {
+    pub(super) fn start(arguments: &[&str]) -> Result<Self> {
         let us = env::current_exe().context("cannot tell where this program lies")?;
         let mut child = Command::new(us)
             .arg("bench-part")
@@ -207,7 +207,7 @@ impl Part {
         Ok(Self { pid: child.id(), orders, lines, child })
     }
 
-    fn line(&mut self) -> Result<String> {
+    pub(super) fn line(&mut self) -> Result<String> {
         let mut line = String::new();
         if self.lines.read_line(&mut line)? == 0 {
             bail!("the load has failed (why, is said above)");
@@ -215,7 +215,7 @@ impl Part {
         Ok(line.trim_end().to_owned())
     }
 
-    fn expect(&mut self, expected: &str) -> Result<()> {
+    pub(super) fn expect(&mut self, expected: &str) -> Result<()> {
         let line = self.line()?;
         if line != expected {
             bail!("`{line}` instead of `{expected}`");
@@ -224,12 +224,12 @@ impl Part {
     }
 
     /// Tells it to go on.
-    fn order(&mut self) -> Result<()> {
+    pub(super) fn order(&mut self) -> Result<()> {
         writeln!(self.orders).context("the load has ended")
     }
 
     /// Tells it to end; what it says then.
-    fn end(self) -> Result<String> {
+    pub(super) fn end(self) -> Result<String> {
         let Self { orders, mut lines, mut child, .. } = self;
         drop(orders);
         let mut line = String::new();

@@ -1,10 +1,6 @@
 //! Debian's package manager: what it could install, and installing it.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{io, process::Command};
 
 use anyhow::{Context as _, Error, Result, ensure};
 
@@ -46,35 +42,6 @@ pub(crate) fn install(packages: &[&str]) -> Result<()> {
         refresh();
         fetch(&wanted)
     })
-}
-
-/// The version of a package that would be installed.
-pub(crate) fn newest(package: &str) -> Result<String> {
-    candidate(package, |_| Ok(()))
-}
-
-/// What the lists say of a package's newest version, field by field.
-pub(crate) fn described(package: &str) -> Result<String> {
-    let mut query = Command::new("apt-cache");
-    shell::output(query.env("LC_ALL", "C").args(["show", "--no-all-versions", package]))
-}
-
-/// Fetches a package into an empty directory without installing it, which needs no root. Gives the
-/// file.
-pub(crate) fn download(package: &str, into: &Path) -> Result<PathBuf> {
-    let get = || {
-        let mut command = Command::new("apt-get");
-        command.args(["-q", "download", package]).current_dir(into);
-        shell::run(command.stdout(io::stderr()))
-    };
-    get().or_else(|_| {
-        // As above.
-        refresh();
-        get()
-    })?;
-    let mut files = fs::read_dir(into)?.filter_map(|entry| Some(entry.ok()?.path()));
-    let is_package = |path: &PathBuf| path.extension().is_some_and(|e| e == "deb");
-    files.find(is_package).with_context(|| format!("{package} was not downloaded"))
 }
 
 fn fetch(packages: &[&str]) -> Result<()> {

@@ -1,11 +1,15 @@
 //! A compiler from Debian's packages: rustc-web, which Debian keeps recent even in its stable
 //! releases because browsers are built with it, with `core` for BPF prebuilt.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Result, ensure};
 
 use super::{apt, compiler, compiler::Compiler, linker};
+use crate::shell;
 
 /// Installs the compiler, and the LLVM that the linker is built on. Gives the compiler's sysroot.
 pub(crate) fn install() -> Result<PathBuf> {
@@ -15,6 +19,15 @@ pub(crate) fn install() -> Result<PathBuf> {
     let compiler = Compiler::ask("/usr/bin/rustc")?;
     install_llvm(compiler.llvm)?;
     Ok("/usr".into())
+}
+
+/// The version of the package that a compiler is of, if it is Debian's.
+pub(crate) fn version_of(compiler: &Path) -> Result<Option<String>> {
+    if compiler != Path::new("/usr/bin/rustc").canonicalize().unwrap_or_default() {
+        return Ok(None);
+    }
+    let mut query = Command::new("dpkg-query");
+    shell::output(query.args(["--show", "--showformat=${Version}", "rustc-web"])).map(Some)
 }
 
 /// The very LLVM that the compiler uses: bitcode has no compatibility between versions to rely on.

@@ -5,10 +5,13 @@ mod apt;
 mod compiler;
 mod debian;
 mod linker;
+mod mirror;
 mod rustup;
 mod toolchain;
 
-pub(crate) use apt::{described, download, newest, refresh};
+pub(crate) use mirror::Mirror;
+
+use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
@@ -97,6 +100,18 @@ pub(crate) fn virtual_machines(emulator: &str, package: &str) -> Result<()> {
 /// Debian's packages of these names. Silent when they are there.
 pub(crate) fn packages(names: &[&str]) -> Result<()> {
     apt::install(names)
+}
+
+/// The version of Debian's compiler, where that is the one that was set up.
+pub(crate) fn debian_compiler() -> Result<Option<String>> {
+    debian::version_of(&toolchain::compiler()?)
+}
+
+/// The cargo of the toolchain that compiles for BPF, at the root of the workspace.
+pub(crate) fn cargo() -> Command {
+    let mut cargo = Command::new("rustup");
+    cargo.args(["run", toolchain::NAME, "cargo"]).current_dir(shell::workspace());
+    cargo
 }
 
 fn install(ways: &[Way]) -> Result<()> {

@@ -21,7 +21,7 @@ use super::{
 use crate::shell;
 
 /// The name that tracer/build.rs asks for.
-const NAME: &str = "tracer-ebpf";
+pub(crate) const NAME: &str = "tracer-ebpf";
 
 /// Stands in for the compiler's cargo. eBPF needs unstable features; allowing them here, and not
 /// for the whole build, leaves stable Rust stable for everything else.
@@ -48,6 +48,12 @@ pub(crate) fn check() -> Result<String> {
         "the toolchain {NAME} is of an older making"
     );
     Ok(format!("Rust {} and {linker}, as rustup's toolchain {NAME}", compiler.release))
+}
+
+/// The compiler, wherever it really lies.
+pub(crate) fn compiler() -> Result<PathBuf> {
+    let path = home()?.join("bin/rustc");
+    path.canonicalize().with_context(|| format!("there is no {}", path.display()))
 }
 
 /// Makes the toolchain from the compiler in `sysroot`, building the linker if it is not there yet.

@@ -93,8 +93,8 @@ mod tests {
         let mut archive = Archive::default();
         archive.file(Path::new("/init"), 0o755, b"hello");
         let expected = b"0707010000000100\
-            0081ed0000000000000000000000010000000000000005000000000000000000000000000000000000000600000000\
-            init\0hello\0\0\0";
+            0081ed0000000000000000000000010000000000000005000000000000000000000000000000000000000500000000\
+            init\0\0hello\0\0\0";
         assert_eq!(archive.bytes.escape_ascii().to_string(), expected.escape_ascii().to_string());
     }
 

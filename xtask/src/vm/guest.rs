@@ -58,6 +58,8 @@ const TOOLS: [&str; 2] = ["ip", "tc"];
 #[derive(Clone)]
 pub(super) struct Guest {
     arch: &'static Arch,
+    /// Where its programs and libraries are, by the paths that they have inside.
+    root: PathBuf,
     archive: Archive,
     libraries: BTreeSet<String>,
 }
@@ -66,11 +68,13 @@ impl Guest {
     /// All but modules and settings. `scratch` is for copies.
     pub(super) fn new(
         arch: &'static Arch,
+        root: PathBuf,
         busybox: &Path,
         programs: &Programs,
         scratch: &Path,
     ) -> Result<Self> {
-        let mut guest = Self { arch, archive: Archive::default(), libraries: BTreeSet::new() };
+        let (archive, libraries) = (Archive::default(), BTreeSet::new());
+        let mut guest = Self { arch, root, archive, libraries };
         // The kernel opens it before there is anything else.
         guest.archive.character_device(Path::new("/dev/console"), (5, 1));
         for directory in ["/proc", "/sys", "/sbin"] {
@@ -79,14 +83,26 @@ impl Guest {
         guest.archive.file(Path::new("/init"), 0o755, INIT.as_bytes());
         guest.archive.file(Path::new("/bin/busybox"), 0o755, &read(busybox)?);
         for tool in TOOLS {
-            let path = shell::find(tool).with_context(|| format!("there is no program {tool}"))?;
+            let path = guest.tool(tool)?;
             guest.program(&Path::new("/sbin").join(tool), &read(&path)?)?;
         }
-        guest.program(&programs.tracer, &programs::stripped(&programs.tracer, scratch)?)?;
+        guest.program(&programs.tracer, &programs::stripped(arch, &programs.tracer, scratch)?)?;
         for (name, path) in &programs.tests {
-            guest.program(&Path::new("/tests").join(name), &programs::stripped(path, scratch)?)?;
+            guest.program(
+                &Path::new("/tests").join(name),
+                &programs::stripped(arch, path, scratch)?,
+            )?;
         }
         Ok(guest)
+    }
+
+    /// Where a program is that comes with the system.
+    fn tool(&self, name: &str) -> Result<PathBuf> {
+        let mut places = ["sbin", "usr/sbin", "bin", "usr/bin"].into_iter();
+        let path = places
+            .find_map(|place| Some(self.root.join(place).join(name)).filter(|path| path.is_file()));
+        path.or_else(|| shell::find(name).filter(|_| self.arch.is_ours()))
+            .with_context(|| format!("there is no program {name}"))
     }
 
     /// A program, and the libraries that it needs.
@@ -98,7 +114,8 @@ impl Guest {
         if let Some(interpreter) = &needs.interpreter
             && self.libraries.insert(interpreter.clone())
         {
-            self.archive.file(Path::new(interpreter), 0o755, &read(Path::new(interpreter))?);
+            let contents = read(&self.outside(Path::new(interpreter)))?;
+            self.archive.file(Path::new(interpreter), 0o755, &contents);
         }
         needs.libraries.iter().try_for_each(|library| self.library(library))
     }
@@ -107,11 +124,18 @@ impl Guest {
         if !self.libraries.insert(name.to_owned()) {
             return Ok(());
         }
-        let mut places = self.arch.libraries.iter().map(|place| Path::new(place).join(name));
+        let places = self.arch.libraries();
         let path = places
-            .find(|path| path.is_file())
+            .iter()
+            .map(|place| place.join(name))
+            .find(|path| self.outside(path).is_file())
             .with_context(|| format!("the library {name} is not where libraries are"))?;
-        self.program(&path, &read(&path)?)
+        self.program(&path, &read(&self.outside(&path))?)
+    }
+
+    /// Where that is which has this path inside.
+    fn outside(&self, path: &Path) -> PathBuf {
+        self.root.join(path.strip_prefix("/").unwrap_or(path))
     }
 
     /// Completes it for a kernel: its modules, and settings as a shell reads them. What is missing

@@ -15,6 +15,8 @@ if grep -q vm.probe /proc/cmdline; then
     say "booted $(now)"
     poweroff -f
 fi
+# Modules of tunnels would put a device into every network namespace.
+echo 2 > /proc/sys/net/core/fb_tunnels_only_for_init_net
 for module in $(cat /modules/order); do
     insmod "/modules/$module.ko" || say "note: cannot load the module $module"
 done

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::{arch::Arch, packages};
+use super::{arch::Arch, packages::Packages};
 
 /// What was asked for.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,11 +56,11 @@ impl Kernel {
         wanted: &Wanted,
         modules: Option<&Path>,
         arch: &Arch,
-        cache: &Path,
+        packages: &Packages,
     ) -> Result<Self> {
         match wanted {
             Wanted::Series(series) => {
-                let image = image_of(&debian(series, arch, cache)?)?;
+                let image = image_of(&debian(series, arch, packages)?)?;
                 Self::of_image(&image, modules)
             }
             Wanted::Image(image) => Self::of_image(image, modules),
@@ -83,18 +83,19 @@ impl Kernel {
 }
 
 /// The directory into which the newest generic kernel of a series was unpacked.
-fn debian(series: &str, arch: &Arch, cache: &Path) -> Result<PathBuf> {
+fn debian(series: &str, arch: &Arch, packages: &Packages) -> Result<PathBuf> {
     // The default kernel's metapackage does not name its series.
     let metapackages =
         [format!("linux-image-{series}-{}", arch.debian), format!("linux-image-{}", arch.debian)];
-    let package = packages::dependency(&metapackages, &format!("linux-image-{series}."))
+    let package = packages
+        .dependency(&metapackages, &format!("linux-image-{series}."))
         .with_context(|| {
             format!(
                 "Debian's package lists offer no kernel {series}: name an image with --kernel, or \
                  leave the virtual machines out with --no-vm"
             )
         })?;
-    packages::unpacked(&package, cache)
+    packages.unpacked(&package)
 }
 
 /// The only image in a package.

@@ -89,18 +89,19 @@ impl Machine<'_> {
     }
 
     fn command(&self, parameters: &str) -> Command {
-        let (accelerator, cpu) = match self.accelerator {
-            Accelerator::Kvm => ("kvm", "host"),
-            Accelerator::Tcg => ("tcg,thread=multi", "max"),
+        let (accelerator, cpu, quicker) = match self.accelerator {
+            Accelerator::Kvm => ("kvm", "host", ""),
+            Accelerator::Tcg => ("tcg,thread=multi", self.arch.emulated_cpu, "init_on_alloc=0"),
         };
         let mut command = Command::new(self.arch.emulator);
         command.args(["-accel", accelerator, "-cpu", cpu, "-machine", self.arch.machine]);
-        command.args(["-smp", "2", "-m", "1536", "-no-reboot", "-nodefaults", "-display", "none"]);
+        command.args(["-smp", "2", "-m", "2048", "-no-reboot", "-nodefaults", "-display", "none"]);
         command.args(["-serial", "stdio", "-kernel"]).arg(self.kernel);
         command.arg("-initrd").arg(self.initramfs);
         // Warnings and what is worse are written; an oops ends the machine, which is not restarted.
-        let always = format!("console={} loglevel=5 oops=panic panic=-1", self.arch.console);
-        command.arg("-append").arg(format!("{always} {parameters}").trim_end());
+        let console = self.arch.console;
+        let parameters = ["loglevel=5 oops=panic panic=-1", quicker, parameters].join(" ");
+        command.arg("-append").arg(format!("console={console} {}", parameters.trim_end()));
         command
     }
 

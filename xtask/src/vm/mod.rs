@@ -3,6 +3,7 @@
 
 mod arch;
 mod cpio;
+mod cross;
 mod elf;
 mod guest;
 mod kernel;
@@ -20,16 +21,15 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use arch::Arch;
+use arch::{Arch, Named};
+use cross::Cross;
 use guest::Guest;
 use kernel::{Kernel, Wanted};
 use machine::{Accelerator, Machine, Patience};
+use packages::Packages;
 use summary::Outcome;
 
 use crate::{setup, shell};
-
-/// What is run unless something else is asked for: one from before TCX, one from after.
-const SERIES: [&str; 2] = ["6.1", "6.12"];
 
 /// Until a machine is given up. Emulated on a busy machine, one test may take minutes.
 const PATIENCE: Patience =
@@ -40,10 +40,15 @@ const PROBE: Patience =
     Patience { silence: Duration::from_secs(20), whole: Duration::from_secs(20) };
 
 /// The options of the command.
-#[derive(clap::Args)]
+#[derive(clap::Args, Default)]
 pub(crate) struct Options {
+    /// A processor architecture: x86_64 or aarch64 [default: this machine's where kernels are named,
+    /// else all]
+    #[arg(long)]
+    arch: Option<Named>,
+
     /// A series of Debian's kernels, such as 6.12, or the file of an image; repeatable
-    /// [default: 6.1 and 6.12]
+    /// [default: 6.1, and 6.12 on x86_64]
     #[arg(long, value_name = "KERNEL")]
     kernel: Vec<Wanted>,
 
@@ -59,23 +64,42 @@ pub(crate) struct Options {
 
 /// All of it, as `cargo xtask test` wants it.
 pub(crate) fn everything() -> Result<()> {
-    command(&Options { kernel: Vec::new(), modules: Vec::new(), args: Vec::new() })
+    command(&Options::default())
 }
 
 /// Runs the machines one after the other, however each ends.
 pub(crate) fn command(options: &Options) -> Result<()> {
-    let arch = Arch::of_this_machine()?;
+    let ours = Arch::of_this_machine()?;
+    let archs = match options.arch {
+        Some(Named(arch)) => vec![arch],
+        None if options.kernel.is_empty() => Arch::all(),
+        None => vec![ours],
+    };
     setup::everything()?;
-    setup::virtual_machines(arch.emulator, arch.emulator_package)?;
     let directory = shell::workspace().join("target/vm");
-    let cache = directory.join("packages");
-    fs::create_dir_all(&cache).with_context(|| format!("cannot make {}", cache.display()))?;
-    let kernels = kernels(options, arch, &cache)?;
-    let guest = guest(arch, &cache, &directory)?;
-    let mut accelerator = None;
     let mut outcomes = Vec::new();
+    for arch in archs {
+        run_all(arch, options, &directory, &mut outcomes).with_context(|| {
+            format!("cannot run machines of {}: --arch chooses another, --no-vm none", arch.name)
+        })?;
+    }
+    conclude(&outcomes, &directory.join("summary.md"))
+}
+
+/// Runs the machines of one architecture.
+fn run_all(
+    arch: &'static Arch,
+    options: &Options,
+    directory: &Path,
+    outcomes: &mut Vec<Outcome>,
+) -> Result<()> {
+    setup::virtual_machines(arch.emulator, arch.emulator_package)?;
+    let packages = Packages::of(arch, directory)?;
+    let kernels = kernels(options, arch, &packages)?;
+    let guest = guest(arch, &packages, directory)?;
+    let mut accelerator = None;
     for kernel in &kernels {
-        let place = Place::prepare(&directory, kernel, guest.clone(), &options.args)?;
+        let place = Place::prepare(directory, kernel, guest.clone(), &options.args)?;
         let accelerator = match accelerator {
             Some(known) => known,
             None => *accelerator.insert(probe(arch, kernel, &place)?),
@@ -84,24 +108,32 @@ pub(crate) fn command(options: &Options) -> Result<()> {
         eprintln!("vm: {}: {}", outcome.release, outcome.report.verdict);
         outcomes.push(outcome);
     }
-    conclude(&outcomes, &directory.join("summary.md"))
+    Ok(())
 }
 
-fn kernels(options: &Options, arch: &Arch, cache: &Path) -> Result<Vec<Kernel>> {
-    let defaults = SERIES.map(|series| Wanted::Series(series.to_owned()));
-    let wanted = if options.kernel.is_empty() { &defaults[..] } else { &options.kernel };
+fn kernels(options: &Options, arch: &Arch, packages: &Packages) -> Result<Vec<Kernel>> {
+    let defaults: Vec<_> =
+        arch.series.iter().map(|series| Wanted::Series((*series).to_owned())).collect();
+    let wanted = if options.kernel.is_empty() { &defaults } else { &options.kernel };
     let pairs = kernel::pair(wanted, &options.modules)?;
     let get = |(wanted, modules): (Wanted, Option<PathBuf>)| {
-        Kernel::get(&wanted, modules.as_deref(), arch, cache)
+        Kernel::get(&wanted, modules.as_deref(), arch, packages)
             .with_context(|| format!("there is no kernel {wanted} to run"))
     };
     pairs.into_iter().map(get).collect()
 }
 
-fn guest(arch: &'static Arch, cache: &Path, scratch: &Path) -> Result<Guest> {
-    let busybox = packages::unpacked("busybox-static", cache)?.join("bin/busybox");
-    let programs = programs::build()?;
-    Guest::new(arch, &busybox, &programs, scratch)
+fn guest(arch: &'static Arch, packages: &Packages, directory: &Path) -> Result<Guest> {
+    let busybox = packages.unpacked("busybox-static")?.join("bin/busybox");
+    if arch.is_ours() {
+        return Guest::new(arch, "/".into(), &busybox, &programs::build()?, directory);
+    }
+    // All that programs are linked with comes with the tools.
+    let root = packages.tree("iproute2")?;
+    let directory = directory.join(arch.name);
+    let cross = Cross::prepare(arch, packages, &directory)?;
+    let programs = programs::build_for(&cross, &directory)?;
+    Guest::new(arch, root, &busybox, &programs, &directory)
 }
 
 /// A machine's files in `target/vm/RELEASE`.
@@ -174,6 +206,9 @@ fn settings(kernel: &Kernel, args: &[String]) -> String {
 
 /// Whether KVM works, which a device that can be opened does not promise: boots a kernel with it.
 fn probe(arch: &Arch, kernel: &Kernel, place: &Place) -> Result<Accelerator> {
+    if !arch.is_ours() {
+        return Ok(Accelerator::Tcg);
+    }
     let device = Path::new("/dev/kvm");
     if let Err(error) = fs::File::options().read(true).write(true).open(device) {
         eprintln!("vm: no KVM ({}: {error}): emulating, which is slow", device.display());

@@ -9,25 +9,99 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use crate::{setup, shell};
+use super::arch::Arch;
+use crate::{setup::Mirror, shell};
 
-/// The package with this prefix that the first of these metapackages depends on that depends on
-/// one.
-pub(super) fn dependency(metapackages: &[String], prefix: &str) -> Result<String> {
-    let find = || {
-        metapackages.iter().find_map(|name| {
-            // Unknown packages are errors, too, and the next one may be known.
-            let described = setup::described(name).ok()?;
-            dependency_in(&described, prefix).map(str::to_owned)
+/// The packages of one architecture, and where they are unpacked.
+pub(super) struct Packages {
+    mirror: Mirror,
+    cache: PathBuf,
+}
+
+impl Packages {
+    /// Those of an architecture, in a directory of its own below this one.
+    pub(super) fn of(arch: &Arch, directory: &Path) -> Result<Self> {
+        let cache = directory.join("packages").join(arch.debian);
+        fs::create_dir_all(&cache).with_context(|| format!("cannot make {}", cache.display()))?;
+        let mirror = if arch.is_ours() {
+            Mirror::native()
+        } else {
+            Mirror::foreign(arch.debian, &cache.join("apt"))?
+        };
+        Ok(Self { mirror, cache })
+    }
+
+    /// The package with this prefix that the first of these metapackages depends on that depends on
+    /// one.
+    pub(super) fn dependency(&self, metapackages: &[String], prefix: &str) -> Result<String> {
+        let find = || {
+            metapackages.iter().find_map(|name| {
+                // Unknown packages are errors, too, and the next one may be known.
+                let described = self.mirror.described(name).ok()?;
+                dependency_in(&described, prefix).map(str::to_owned)
+            })
+        };
+        find().map_or_else(
+            || {
+                self.mirror.refresh();
+                find().with_context(|| format!("no package depends on a {prefix}*"))
+            },
+            Ok,
+        )
+    }
+
+    /// The directory with the files of the newest version of a package.
+    pub(super) fn unpacked(&self, package: &str) -> Result<PathBuf> {
+        self.version(package, &self.mirror.newest(package)?)
+    }
+
+    /// The same of a certain version.
+    pub(super) fn version(&self, package: &str, version: &str) -> Result<PathBuf> {
+        // Epochs have a colon, which some programs take for a separator.
+        let name = format!("{package}_{}", version.replace(':', "-"));
+        self.complete(&name, |files| self.unpack(package, version, files))
+    }
+
+    /// The directory with the files of the newest version of a package and of all that it needs.
+    pub(super) fn tree(&self, package: &str) -> Result<PathBuf> {
+        let name = format!("{package}_{}-tree", self.mirror.newest(package)?.replace(':', "-"));
+        self.complete(&name, |files| {
+            let needed = self.mirror.with_dependencies(package)?;
+            needed
+                .iter()
+                .try_for_each(|package| self.unpack(package, &self.mirror.newest(package)?, files))
         })
-    };
-    find().map_or_else(
-        || {
-            setup::refresh();
-            find().with_context(|| format!("no package depends on a {prefix}*"))
-        },
-        Ok,
-    )
+    }
+
+    /// A directory of the cache, filled if it is not there. Only what is complete gets its name.
+    fn complete(&self, name: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+        let directory = self.cache.join(name);
+        if directory.is_dir() {
+            return Ok(directory);
+        }
+        let incoming = self.cache.join("incoming");
+        remove(&incoming)?;
+        fill(&incoming)?;
+        fs::rename(&incoming, &directory)?;
+        Ok(directory)
+    }
+
+    fn unpack(&self, package: &str, version: &str, files: &Path) -> Result<()> {
+        let download = self.cache.join("download");
+        remove(&download)?;
+        let make = fs::create_dir_all(&download);
+        make.with_context(|| format!("cannot make {}", download.display()))?;
+        let archive = self.mirror.download(package, version, &download)?;
+        shell::run(Command::new("dpkg").arg("-x").arg(&archive).arg(files))?;
+        remove(&download)
+    }
+}
+
+fn remove(directory: &Path) -> Result<()> {
+    if !directory.exists() {
+        return Ok(());
+    }
+    fs::remove_dir_all(directory).with_context(|| format!("cannot remove {}", directory.display()))
 }
 
 /// The first dependency with this prefix, of `Depends: linux-image-6.1.0-56-amd64 (= 6.1.192-2)`.
@@ -35,29 +109,6 @@ fn dependency_in<'a>(described: &'a str, prefix: &str) -> Option<&'a str> {
     let mut fields = described.lines().filter_map(|line| line.strip_prefix("Depends: "));
     let names = fields.next()?.split(',').filter_map(|one| one.split_whitespace().next());
     names.into_iter().find(|name| name.starts_with(prefix))
-}
-
-/// The directory with the files of the newest version of a package.
-pub(super) fn unpacked(package: &str, cache: &Path) -> Result<PathBuf> {
-    let version = setup::newest(package)?;
-    // Epochs have a colon, which some programs take for a separator.
-    let directory = cache.join(format!("{package}_{}", version.replace(':', "-")));
-    if directory.is_dir() {
-        return Ok(directory);
-    }
-    let incoming = cache.join(format!("{package}.incoming"));
-    if incoming.exists() {
-        fs::remove_dir_all(&incoming)
-            .with_context(|| format!("cannot remove {}", incoming.display()))?;
-    }
-    fs::create_dir_all(&incoming).with_context(|| format!("cannot make {}", incoming.display()))?;
-    let archive = setup::download(package, &incoming)?;
-    let files = incoming.join("files");
-    shell::run(Command::new("dpkg").arg("-x").arg(&archive).arg(&files))?;
-    // Only what is complete gets the final name.
-    fs::rename(&files, &directory)?;
-    fs::remove_dir_all(&incoming)?;
-    Ok(directory)
 }
 
 #[cfg(test)]

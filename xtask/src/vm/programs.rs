@@ -9,6 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
 
+use super::{arch::Arch, cross::Cross};
 use crate::shell;
 
 /// The test programs, in the order in which they run.
@@ -39,7 +40,19 @@ struct Target {
 /// other features when fewer are built, and everything would be compiled twice.
 pub(super) fn build() -> Result<Programs> {
     let mut cargo = shell::cargo();
-    cargo.args(["test", "--workspace", "--release", "--no-run", "--message-format=json"]);
+    cargo.args(["test", "--workspace"]);
+    build_by(cargo)
+}
+
+/// Builds them for another architecture.
+pub(super) fn build_for(cross: &Cross, directory: &Path) -> Result<Programs> {
+    let mut cargo = cross.cargo();
+    cargo.args(["test", "--package", "tracer"]).arg("--target-dir").arg(directory);
+    build_by(cargo)
+}
+
+fn build_by(mut cargo: Command) -> Result<Programs> {
+    cargo.args(["--release", "--no-run", "--message-format=json"]);
     TESTS.iter().for_each(|test| {
         cargo.args(["--test", test]);
     });
@@ -62,12 +75,14 @@ fn find(output: &str) -> Result<Programs> {
 }
 
 /// A program's bytes without what only debuggers want, which is most of them.
-pub(super) fn stripped(program: &Path, directory: &Path) -> Result<Vec<u8>> {
+pub(super) fn stripped(arch: &Arch, program: &Path, directory: &Path) -> Result<Vec<u8>> {
     let name = program.file_name().context("a program has a name")?;
     let copy = directory.join(name);
-    let mut strip = Command::new("strip");
-    let status = strip.arg("-o").arg(&copy).arg(program).stdin(Stdio::null()).status();
-    let status = status.context("cannot start strip, which comes with the package binutils")?;
+    let strip = if arch.is_ours() { "strip".to_owned() } else { format!("{}-strip", arch.gnu) };
+    let status =
+        Command::new(&strip).arg("-o").arg(&copy).arg(program).stdin(Stdio::null()).status();
+    let status = status
+        .with_context(|| format!("cannot start {strip}, which comes with the package binutils"))?;
     ensure!(status.success(), "cannot strip {}", program.display());
     std::fs::read(&copy).with_context(|| format!("cannot read {}", copy.display()))
 }
@@ -89,6 +104,6 @@ not json
         assert_eq!(programs.tracer, Path::new("/t/tracer"));
         assert_eq!(programs.tests[1], ("live_autobahn", "/t/live_autobahn-2".into()));
         let error = find("").map(|_| ()).expect_err("none is there");
-        assert_eq!(error.to_string(), "cargo has not built the test live");
+        assert_eq!(error.to_string(), "cargo has not built the bin tracer");
     }
 }

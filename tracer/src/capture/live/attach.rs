@@ -10,12 +10,15 @@ use aya::programs::{
 
 use super::{
     interface::{Interface, LinkLayer, current_name},
+    place::Place,
     program::Classifier,
 };
-use crate::cli::Attach;
+use crate::{cli::Attach, notice::notice};
 
 /// The last priority tried for a filter; administrators begin at 1 and count up.
 const MAX_PRIORITY: u16 = 16;
+/// The hooks of an interface.
+const BOTH: [TcAttachType; 2] = [TcAttachType::Ingress, TcAttachType::Egress];
 /// File exists.
 const EEXIST: i32 = 17;
 
@@ -42,8 +45,11 @@ struct Attached {
     name: String,
     layer: LinkLayer,
     links: Vec<SchedClassifierLinkId>,
+    hooks: &'static [TcAttachType],
     /// The qdisc was added for it.
     owns_qdisc: bool,
+    /// Where the classifier was seen last.
+    place: Place,
 }
 
 /// Every interface that the classifier is attached to.
@@ -52,6 +58,8 @@ pub struct Attachments {
     interfaces: BTreeMap<u32, Attached>,
     /// Interfaces that a qdisc was added to, and then the filter was refused.
     orphaned_qdiscs: Vec<u32>,
+    /// How often others have taken the classifier away, by interface.
+    taken_away: BTreeMap<u32, u32>,
 }
 
 /// What became of an interface.
@@ -73,7 +81,12 @@ impl Attachments {
             Attach::Tcx => Some(Method::Tcx),
             Attach::Clsact => Some(Method::Clsact),
         };
-        Self { method, interfaces: BTreeMap::new(), orphaned_qdiscs: Vec::new() }
+        Self {
+            method,
+            interfaces: BTreeMap::new(),
+            orphaned_qdiscs: Vec::new(),
+            taken_away: BTreeMap::new(),
+        }
     }
 
     /// How the classifier is attached; `None` until it first was.
@@ -97,6 +110,39 @@ impl Attachments {
         Some(std::mem::replace(&mut known.name, name.to_owned()))
     }
 
+    /// The interfaces' numbers and names.
+    pub fn interfaces(&self) -> Vec<(u32, String)> {
+        self.interfaces.iter().map(|(index, attached)| (*index, attached.name.clone())).collect()
+    }
+
+    /// Where the classifier is to be at an interface: its name, its kind, the hooks.
+    pub fn place(&self, index: u32) -> Option<(String, LinkLayer, &'static [TcAttachType])> {
+        let Attached { name, layer, hooks, .. } = self.interfaces.get(&index)?;
+        Some((name.clone(), *layer, hooks))
+    }
+
+    /// Says so when others have come before the classifier.
+    pub fn note_place(&mut self, index: u32, place: Place) {
+        let Some(attached) = self.interfaces.get_mut(&index) else { return };
+        if attached.place == place {
+            return;
+        }
+        if let Place::Behind(other) = &place {
+            let name = &attached.name;
+            notice(format_args!(
+                "{other} comes before the tracer on {name}: packets that it accepts, drops or redirects are not seen"
+            ));
+        }
+        attached.place = place;
+    }
+
+    /// Counts how often others have taken the classifier away from an interface.
+    pub fn taken_away(&mut self, index: u32) -> u32 {
+        let times = self.taken_away.entry(index).or_default();
+        *times += 1;
+        *times
+    }
+
     /// Attaches to an interface, unless it is already.
     pub fn attach(
         &mut self,
@@ -108,8 +154,15 @@ impl Attachments {
             return Ok(Attachment::Known);
         }
         let program = classifier.program(layer)?;
-        let mut attached =
-            Attached { name: interface.name.clone(), layer, links: Vec::new(), owns_qdisc: false };
+        let mut attached = Attached {
+            name: interface.name.clone(),
+            layer,
+            links: Vec::new(),
+            // Loopback shows every packet twice: once is enough.
+            hooks: if interface.is_loopback { &BOTH[1..] } else { &BOTH },
+            owns_qdisc: false,
+            place: Place::First,
+        };
         let result = self
             .attach_hooks(program, interface, &mut attached)
             .map_err(anyhow::Error::from)
@@ -132,13 +185,7 @@ impl Attachments {
         interface: &Interface,
         attached: &mut Attached,
     ) -> Result<(), ProgramError> {
-        // Loopback shows every packet twice: once is enough.
-        let hooks: &[TcAttachType] = if interface.is_loopback {
-            &[TcAttachType::Egress]
-        } else {
-            &[TcAttachType::Ingress, TcAttachType::Egress]
-        };
-        for &hook in hooks {
+        for &hook in attached.hooks {
             let link = match self.method {
                 Some(Method::Tcx) => attach_tcx(program, &interface.name, hook)?,
                 Some(Method::Clsact) => attach_clsact(program, &interface.name, hook, attached)?,
@@ -169,6 +216,27 @@ impl Attachments {
         Some(attached.name)
     }
 
+    /// Attaches once more where others have taken the classifier away.
+    pub fn attach_again(
+        &mut self,
+        classifier: &mut Classifier,
+        interface: &Interface,
+    ) -> Result<Attachment> {
+        let Some(before) = self.interfaces.remove(&interface.index) else {
+            return self.attach(classifier, interface);
+        };
+        let is_half_there = detach(classifier.program(before.layer)?, before.links);
+        // The qdisc is the one that was added only if something of ours was left on it.
+        let owns_qdisc = before.owns_qdisc && is_half_there;
+        let result = self.attach(classifier, interface);
+        match self.interfaces.get_mut(&interface.index) {
+            Some(attached) => attached.owns_qdisc |= owns_qdisc,
+            None if owns_qdisc => self.orphaned_qdiscs.push(interface.index),
+            None => {}
+        }
+        result
+    }
+
     /// Detaches from every interface. Returns those whose clsact qdisc was added for it.
     pub fn detach_all(&mut self, classifier: &mut Classifier) -> Vec<u32> {
         let mut qdiscs = std::mem::take(&mut self.orphaned_qdiscs);
@@ -194,11 +262,11 @@ fn still_has_its_name(interface: &Interface) -> Result<()> {
     }
 }
 
-/// Detaching fails when the interface is gone, and then there is nothing left to detach.
-fn detach(program: &mut SchedClassifier, links: Vec<SchedClassifierLinkId>) {
-    for link in links {
-        program.detach(link).ok();
-    }
+/// Detaching fails when the interface is gone, and then there is nothing left to detach. Whether
+/// anything was.
+fn detach(program: &mut SchedClassifier, links: Vec<SchedClassifierLinkId>) -> bool {
+    let detached = links.into_iter().filter_map(|link| program.detach(link).ok());
+    detached.count() > 0
 }
 
 /// Before all other programs: one that accepts or drops a packet ends the chain.

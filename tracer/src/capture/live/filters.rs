@@ -50,7 +50,11 @@ pub async fn remove_unused_qdisc(handle: &Handle, interface: u32) -> Result<()> 
     let header = &mut request.message_mut().header;
     header.handle = TcHandle { major: 0xffff, minor: 0 };
     header.parent = TcHandle { major: 0xffff, minor: 0xfff1 }; // TC_H_CLSACT
-    request.execute().await.context("cannot remove the clsact qdisc")
+    match request.execute().await {
+        // Somebody else has removed it already.
+        Err(rtnetlink::Error::NetlinkError(error)) if is_nothing(error.raw_code()) => Ok(()),
+        result => result.context("cannot remove the clsact qdisc"),
+    }
 }
 
 async fn ours(handle: &Handle, interface: u32) -> Result<Vec<Filter>> {
@@ -68,7 +72,11 @@ async fn ours(handle: &Handle, interface: u32) -> Result<Vec<Filter>> {
 }
 
 /// The filters at one hook. There are none where there is no clsact qdisc.
-async fn filters(handle: &Handle, interface: u32, hook: TcAttachType) -> Result<Vec<TcMessage>> {
+pub(super) async fn filters(
+    handle: &Handle,
+    interface: u32,
+    hook: TcAttachType,
+) -> Result<Vec<TcMessage>> {
     let request = handle.traffic_filter(interface.cast_signed()).get();
     let request = if hook == TcAttachType::Egress { request.egress() } else { request.ingress() };
     match request.execute().try_collect().await {
@@ -88,15 +96,20 @@ fn is_nothing(code: i32) -> bool {
     matches!(code, ENOENT | ENODEV | EINVAL)
 }
 
-fn is_ours(filter: &TcMessage) -> bool {
-    let names = [LinkLayer::Ethernet, LinkLayer::Ip].map(LinkLayer::program_name);
+/// Whether it is some tracer's.
+pub(super) fn is_ours(filter: &TcMessage) -> bool {
     filter.attributes.iter().any(|attribute| match attribute {
         TcAttribute::Options(options) => options.iter().any(|option| match option {
-            TcOption::Bpf(TcFilterBpfOption::ProgName(name)) => names.contains(&name.as_str()),
+            TcOption::Bpf(TcFilterBpfOption::ProgName(name)) => LinkLayer::is_program_name(name),
             _ => false,
         }),
         _ => false,
     })
+}
+
+/// Whether it is this process's.
+pub(super) fn is_own(filter: &TcMessage) -> bool {
+    u32::from(filter.header.handle) == process::id() && is_ours(filter)
 }
 
 /// Whether the process that a filter's handle names is another tracer. Our own has none yet: in a

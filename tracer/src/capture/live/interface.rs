@@ -34,6 +34,11 @@ impl LinkLayer {
         }
     }
 
+    /// Whether a program with this name is some tracer's.
+    pub fn is_program_name(name: &str) -> bool {
+        [Self::Ethernet, Self::Ip].map(Self::program_name).contains(&name)
+    }
+
     fn new(message: &LinkMessage) -> Option<Self> {
         match message.header.link_layer_type {
             LinkLayerType::Ether | LinkLayerType::Loopback => Some(Self::Ethernet),

@@ -166,6 +166,42 @@ fn without_an_acknowledgment_a_gap_is_real_once_the_wait_is_over() {
 }
 
 #[test]
+fn what_a_capture_that_missed_nothing_has_not_seen_will_be_sent_again() {
+    let mut wire = Wire::upgraded();
+    let message = plain(0x81, b"abc");
+    let usual = options().limits.reordering;
+    for missed in [0, 7, 7] {
+        wire.missed(missed);
+        wire.lose(Server, &message[..3]);
+        let late = wire.seq(Server).wrapping_sub(3);
+        wire.data(Server, &message[3..]);
+        for _ in 0..19 {
+            wire.wait(usual);
+            wire.missed(missed);
+        }
+        assert_eq!(wire.told(), [""; 0]);
+        wire.seen(Server, late, 0x10, &message[..3], 3);
+        assert_eq!(wire.told(), ["ws.message server abc"], "it came in time");
+    }
+    wire.lose(Server, &message[..3]);
+    wire.data(Server, &message[3..]);
+    wire.wait(usual * 20);
+    assert_eq!(wire.told(), ["gap server 3 lost"], "nobody waits for ever");
+}
+
+#[test]
+fn what_a_capture_that_missed_something_has_not_seen_is_lost() {
+    let mut wire = Wire::upgraded();
+    let message = plain(0x81, b"abc");
+    wire.missed(0);
+    wire.lose(Server, &message[..3]);
+    wire.data(Server, &message[3..]);
+    wire.missed(1);
+    wire.wait(options().limits.reordering);
+    assert_eq!(wire.told(), ["gap server 3 lost"]);
+}
+
+#[test]
 fn a_snap_length_is_a_gap_of_known_place() {
     let mut wire = Wire::upgraded();
     wire.snapped(Server, &plain(0x81, &[b'a'; 500]), 52);

@@ -189,6 +189,11 @@ impl Wire {
             self.tracker.segment(&segment, &mut |event: &Event<'_>| events.push(value(event)));
     }
 
+    /// The capture says how many segments it has missed so far.
+    pub(super) fn missed(&mut self, count: u64) {
+        self.tracker.note_missed(count, self.now);
+    }
+
     /// Lets time pass.
     pub(super) fn wait(&mut self, nanos: Nanos) {
         self.now += nanos;

@@ -40,6 +40,9 @@ use half_open::HalfOpen;
 const TIME_WAIT: Nanos = 60 * SECOND;
 /// How long after an RST: whoever still sends data later did not believe it.
 const RESET_WAIT: Nanos = 3 * SECOND;
+/// So many times as long a missing segment is waited for that the capture cannot have missed: TCP will
+/// send it again, after ever longer waits (RFC 6298 section 5.5).
+const NETWORKS_FAULT: u64 = 20;
 /// Ended connections remembered.
 const MAX_CLOSED: usize = 16_384;
 
@@ -68,6 +71,8 @@ pub struct Tracker {
     tools: Tools,
     /// Connections in which something is missing, and until when it is waited for.
     holes: VecDeque<(Nanos, FlowKey)>,
+    /// What the capture had missed when it was last asked, and since when it is no more.
+    missed: Option<(u64, Nanos)>,
     /// The number of the next connection, of all trackers of the run.
     next_id: Arc<AtomicU64>,
     /// How many connections there may be.
@@ -115,6 +120,7 @@ impl Tracker {
             counts: Counts::default(),
             tools,
             holes: VecDeque::new(),
+            missed: None,
             next_id,
             places,
             memory,
@@ -351,20 +357,40 @@ impl Tracker {
     /// Gives a connection's holes up if they were waited for long enough, or comes back later.
     fn look_at_hole(&mut self, key: &FlowKey, now: Nanos, sink: &mut dyn Sink) {
         let Some(connection) = self.connections.peek_mut(key) else { return };
-        let since = connection.hole_since();
-        let due = since.map(|since| since.saturating_add(self.options.limits.reordering));
+        let usual = self.options.limits.reordering;
+        let missed = self.missed;
+        let due = connection.hole_since().map(|since| {
+            let is_networks_fault = missed.is_some_and(|(_, at)| at < since);
+            let patience = if is_networks_fault { NETWORKS_FAULT } else { 1 };
+            since.saturating_add(usual.saturating_mul(patience))
+        });
         connection.is_queued = due.is_some_and(|due| due > now);
         match due {
             Some(due) if due <= now => self.give_up_holes(key, now, sink),
-            // That hole was filled, and a later one came.
-            Some(due) => self.holes.push_back((due, *key)),
+            // That hole was filled, and a later one came; or it is waited for longer.
+            Some(due) => self.holes.push_back((due.min(now.saturating_add(usual)), *key)),
             None => {}
+        }
+    }
+
+    /// When a missing segment has been waited for as long as usual.
+    pub fn next_hole(&self) -> Option<Nanos> {
+        self.holes.front().map(|&(due, _)| due)
+    }
+
+    /// Learns how many segments the capture has missed up to `now`, since the run began at 0. Until it
+    /// is told, it takes every missing segment for one of those.
+    pub fn note_missed(&mut self, count: u64, now: Nanos) {
+        match self.missed {
+            Some((known, _)) if known == count => {}
+            None if count == 0 => self.missed = Some((0, 0)),
+            _ => self.missed = Some((count, now)),
         }
     }
 
     /// When [`Tracker::tick`] has something to do next; `None`: not before the next segment.
     pub fn next_tick(&self) -> Option<Nanos> {
-        let hole = self.holes.front().map(|&(due, _)| due);
+        let hole = self.next_hole();
         let idle = self
             .connections
             .peek_lru()

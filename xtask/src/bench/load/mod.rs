@@ -3,6 +3,7 @@
 mod client;
 mod messages;
 mod poll;
+pub(super) mod rabble;
 mod server;
 mod wire;
 
