@@ -106,7 +106,7 @@ impl Interface {
 
     /// With the name that it has now: it may have been renamed since the news were sent, and another
     /// may have the name that it had. `None` when it is gone.
-    fn as_it_is_now(self) -> Option<Self> {
+    fn with_current_name(self) -> Option<Self> {
         current_name(self.index).ok().map(|name| Self { name, ..self })
     }
 }
@@ -165,7 +165,8 @@ impl Interfaces {
             let message = self.news.next().await?;
             match message.payload {
                 NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => {
-                    if let Some(interface) = Interface::new(&link).and_then(Interface::as_it_is_now)
+                    if let Some(interface) =
+                        Interface::new(&link).and_then(Interface::with_current_name)
                     {
                         return Some(Change::Present(interface));
                     }
