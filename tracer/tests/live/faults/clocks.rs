@@ -99,6 +99,8 @@ fn a_step_of_the_wall_clock_moves_time_stamps_and_no_duration() {
 }
 
 const DAY: &str = "86400";
+/// A machine runs longer than this before it comes to tests: no clock may show less than 0.
+const BEFORE: &str = "-5";
 
 #[test]
 fn in_a_time_namespace_time_stamps_and_time_outs_are_right() {
@@ -106,7 +108,7 @@ fn in_a_time_namespace_time_stamps_and_time_outs_are_right() {
         left_out("this kernel has no time namespaces");
         return;
     }
-    for ahead in [DAY, "-60"] {
+    for ahead in [DAY, BEFORE] {
         let namespace = Namespace::new();
         let server = Server::start(&namespace, "127.0.0.1", 1);
         let output = NamedTempFile::new().expect("a file");

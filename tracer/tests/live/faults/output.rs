@@ -275,8 +275,10 @@ fn a_terminal_that_was_closed_ends_it_in_order() {
 #[test]
 fn a_tracer_that_is_to_outlive_its_terminal_does() {
     let namespace = Namespace::new();
-    let mut command = Command::new("nohup");
-    command.arg(env!("CARGO_BIN_EXE_tracer")).args(DEFAULT).stdout(Stdio::null());
+    // As nohup(1) does.
+    let mut command = Command::new("sh");
+    command.arg("-c").arg("trap '' HUP; exec \"$0\" --port 7272");
+    command.arg(env!("CARGO_BIN_EXE_tracer")).stdout(Stdio::null());
     let tracer = Spawned::command(&namespace, command);
     tracer.wait_until_ready();
     tracer.signal(Signal::HUP);
