@@ -50,7 +50,7 @@ const MARK: &str = "vm: ";
 
 /// Reads a console.
 pub(super) fn report(console: &str, ended: Ended) -> Report {
-    let lines: Vec<&str> = console.lines().map(|line| line.trim_end_matches('\r')).collect();
+    let lines: Vec<&str> = console.lines().collect();
     let counts = counts(&lines);
     Report {
         verdict: verdict(&lines, ended, &counts),
