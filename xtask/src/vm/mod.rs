@@ -16,7 +16,9 @@ mod verdict;
 
 use std::{
     fs,
+    panic::resume_unwind,
     path::{Path, PathBuf},
+    thread,
     time::Duration,
 };
 
@@ -42,13 +44,13 @@ const PROBE: Patience =
 /// The options of the command.
 #[derive(clap::Args, Default)]
 pub(crate) struct Options {
-    /// A processor architecture: x86_64 or aarch64 [default: this machine's where kernels are named,
-    /// else all]
+    /// A processor architecture as Debian calls it, amd64 or arm64 [default: this machine's where
+    /// kernels are named, else all]
     #[arg(long)]
     arch: Option<Named>,
 
     /// A series of Debian's kernels, such as 6.12, or the file of an image; repeatable
-    /// [default: 6.1, and 6.12 on x86_64]
+    /// [default: 6.1, and 6.12 on amd64]
     #[arg(long, value_name = "KERNEL")]
     kernel: Vec<Wanted>,
 
@@ -67,7 +69,7 @@ pub(crate) fn everything() -> Result<()> {
     command(&Options::default())
 }
 
-/// Runs the machines one after the other, however each ends.
+/// Runs the machines side by side, however each ends: emulated, each keeps one CPU busy.
 pub(crate) fn command(options: &Options) -> Result<()> {
     let ours = Arch::of_this_machine()?;
     let archs = match options.arch {
@@ -77,39 +79,40 @@ pub(crate) fn command(options: &Options) -> Result<()> {
     };
     setup::everything()?;
     let directory = shell::workspace().join("target/vm");
-    let mut outcomes = Vec::new();
+    let mut ready = Vec::new();
     for arch in archs {
-        run_all(arch, options, &directory, &mut outcomes).with_context(|| {
-            format!("cannot run machines of {}: --arch chooses another, --no-vm none", arch.name)
+        let machines = prepare(arch, options, &directory).with_context(|| {
+            format!("cannot make machines of {}: --arch chooses another, --no-vm none", arch.name)
         })?;
+        ready.extend(machines);
     }
-    conclude(&outcomes, &directory.join("summary.md"))
+    let outcomes: Result<Vec<_>> = thread::scope(|scope| {
+        let running: Vec<_> = ready.iter().map(|ready| scope.spawn(|| ready.run())).collect();
+        let ended = running
+            .into_iter()
+            .map(|machine| machine.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        ended.collect()
+    });
+    conclude(&outcomes?, &directory.join("summary.md"))
 }
 
-/// Runs the machines of one architecture.
-fn run_all(
-    arch: &'static Arch,
-    options: &Options,
-    directory: &Path,
-    outcomes: &mut Vec<Outcome>,
-) -> Result<()> {
+/// Makes the machines of one architecture.
+fn prepare(arch: &'static Arch, options: &Options, directory: &Path) -> Result<Vec<Ready>> {
     setup::virtual_machines(arch.emulator, arch.emulator_package)?;
     let packages = Packages::of(arch, directory)?;
     let kernels = kernels(options, arch, &packages)?;
     let guest = guest(arch, &packages, directory)?;
-    // One after the other: each keeps two CPUs busy.
     let mut accelerator = None;
-    for kernel in &kernels {
-        let place = Place::prepare(directory, kernel, guest.clone(), &options.args)?;
+    let mut ready = Vec::new();
+    for kernel in kernels {
+        let place = Place::prepare(directory, &kernel, guest.clone(), &options.args)?;
         let accelerator = match accelerator {
             Some(known) => known,
-            None => *accelerator.insert(probe(arch, kernel, &place)?),
+            None => *accelerator.insert(probe(arch, &kernel, &place)?),
         };
-        let outcome = place.run(arch, accelerator, kernel)?;
-        eprintln!("vm: {}: {}", outcome.release, outcome.report.verdict);
-        outcomes.push(outcome);
+        ready.push(Ready { arch, kernel, accelerator, place });
     }
-    Ok(())
+    Ok(ready)
 }
 
 fn kernels(options: &Options, arch: &Arch, packages: &Packages) -> Result<Vec<Kernel>> {
@@ -172,18 +175,25 @@ impl Place {
         let Self { initramfs, console } = self;
         Machine { arch, accelerator, kernel: &kernel.image, initramfs, console, patience }
     }
+}
 
-    fn run(
-        &self,
-        arch: &'static Arch,
-        accelerator: Accelerator,
-        kernel: &Kernel,
-    ) -> Result<Outcome> {
+/// A machine that can be started.
+struct Ready {
+    arch: &'static Arch,
+    kernel: Kernel,
+    accelerator: Accelerator,
+    place: Place,
+}
+
+impl Ready {
+    fn run(&self) -> Result<Outcome> {
+        let Self { arch, kernel, accelerator, place } = self;
         let release = kernel.release.clone();
-        eprintln!("vm: {release}, {}: see {}", accelerator.name(), self.console.display());
-        let run = self.machine(arch, accelerator, kernel, PATIENCE).run("")?;
+        eprintln!("vm: {release}, {}: see {}", accelerator.name(), place.console.display());
+        let run = place.machine(arch, *accelerator, kernel, PATIENCE).run("")?;
         let report = verdict::report(&run.console, run.ended);
-        Ok(Outcome { release, arch: arch.name, accelerator, took: run.took, report })
+        eprintln!("vm: {release}: {}", report.verdict);
+        Ok(Outcome { release, arch: arch.name, accelerator: *accelerator, took: run.took, report })
     }
 }
 
