@@ -49,7 +49,13 @@ impl Tracing {
     async fn change(&mut self, change: Change, live: &Live) {
         match change {
             Change::Present(interface) => self.appeared(&interface, live).await,
-            Change::Gone(index) => self.is_gone(index),
+            Change::Gone(index) => {
+                self.is_gone(index);
+                // Old news, where more of them were missed: it may have come back since.
+                if let Some(interface) = self.present(index).await {
+                    self.appeared(&interface, live).await;
+                }
+            }
             Change::Missed => match self.interfaces.list().await {
                 Ok(present) => self.compare(&present, live).await,
                 Err(error) => notice(format_args!("{error:#}: some may not be traced")),

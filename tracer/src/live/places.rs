@@ -78,7 +78,7 @@ impl Tracing {
     }
 
     /// The interface, unless it is itself gone.
-    async fn present(&self, index: u32) -> Option<Interface> {
+    pub(super) async fn present(&self, index: u32) -> Option<Interface> {
         let all = self.interfaces.list().await.ok()?;
         all.into_iter().find(|interface| interface.index == index)
     }

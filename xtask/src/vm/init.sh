@@ -9,8 +9,11 @@ now() { cut -d' ' -f1 /proc/uptime; }
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
-mkdir -p /dev/shm /tmp
+mkdir -p /dev/shm /tmp /run /var
 mount -t tmpfs shm /dev/shm
+mount -t tmpfs run /run
+# Where `ip netns` keeps names, by an old path.
+ln -s /run /var/run
 if grep -q vm.probe /proc/cmdline; then
     say "booted $(now)"
     poweroff -f
