@@ -22,7 +22,7 @@ use crate::shell;
 const INIT: &str = include_str!("init.sh");
 
 /// What the tests want of the kernel, where it is not built in. What those need comes with them.
-const MODULES: [&str; 24] = [
+const MODULES: [&str; 28] = [
     // The hook, and other people's filters there.
     "sch_ingress",
     "cls_bpf",
@@ -30,6 +30,10 @@ const MODULES: [&str; 24] = [
     "cls_flower",
     "cls_matchall",
     "act_gact",
+    "act_mirred",
+    "act_police",
+    "sch_fq_codel",
+    "sch_htb",
     "sch_netem",
     // Interfaces.
     "veth",

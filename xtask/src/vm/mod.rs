@@ -44,8 +44,7 @@ const PROBE: Patience =
 /// The options of the command.
 #[derive(clap::Args, Default)]
 pub(crate) struct Options {
-    /// A processor architecture as Debian calls it, amd64 or arm64 [default: this machine's where
-    /// kernels are named, else all]
+    /// A processor architecture as Debian calls it, amd64 or arm64 [default: this machine's]
     #[arg(long)]
     arch: Option<Named>,
 
@@ -71,21 +70,14 @@ pub(crate) fn everything() -> Result<()> {
 
 /// Runs the machines side by side, however each ends: emulated, each keeps one CPU busy.
 pub(crate) fn command(options: &Options) -> Result<()> {
-    let ours = Arch::of_this_machine()?;
-    let archs = match options.arch {
-        Some(Named(arch)) => vec![arch],
-        None if options.kernel.is_empty() => Arch::all(),
-        None => vec![ours],
+    let arch = match options.arch {
+        Some(Named(arch)) => arch,
+        None => Arch::of_this_machine()?,
     };
     setup::everything()?;
     let directory = shell::workspace().join("target/vm");
-    let mut ready = Vec::new();
-    for arch in archs {
-        let machines = prepare(arch, options, &directory).with_context(|| {
-            format!("cannot make machines of {}: --arch chooses another, --no-vm none", arch.name)
-        })?;
-        ready.extend(machines);
-    }
+    let ready = prepare(arch, options, &directory)
+        .with_context(|| format!("cannot make machines of {}", arch.name))?;
     let outcomes: Result<Vec<_>> = thread::scope(|scope| {
         let running: Vec<_> = ready.iter().map(|ready| scope.spawn(|| ready.run())).collect();
         let ended = running

@@ -1,6 +1,6 @@
 //! The interfaces of this network namespace, and the news about them (rtnetlink(7)).
 
-use std::io;
+use std::{io, os::fd::OwnedFd};
 
 use anyhow::{Context as _, Result};
 use futures_util::{StreamExt as _, TryStreamExt as _};
@@ -106,16 +106,19 @@ impl Interface {
 
     /// With the name that it has now: it may have been renamed since the news were sent, and another
     /// may have the name that it had. `None` when it is gone.
-    fn with_current_name(self) -> Option<Self> {
-        current_name(self.index).ok().map(|name| Self { name, ..self })
+    fn with_current_name(self, socket: &OwnedFd) -> Option<Self> {
+        index_to_name(socket, self.index).ok().map(|name| Self { name, ..self })
     }
 }
 
 /// The name that an interface has now.
 pub fn current_name(index: u32) -> io::Result<String> {
-    let flags = SocketFlags::CLOEXEC;
-    let socket = socket_with(SocketFamily::UNIX, SocketType::DGRAM, flags, None)?;
-    Ok(index_to_name(socket, index)?)
+    Ok(index_to_name(any_socket()?, index)?)
+}
+
+/// Names are asked for through a socket, of whatever kind.
+fn any_socket() -> io::Result<OwnedFd> {
+    Ok(socket_with(SocketFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?)
 }
 
 /// News about an interface.
@@ -133,6 +136,8 @@ pub enum Change {
 pub struct Interfaces {
     /// For other requests.
     pub handle: Handle,
+    /// For names; held because news may come when no descriptor is left.
+    socket: OwnedFd,
     news: Box<dyn futures_util::Stream<Item = NetlinkMessage<RouteNetlinkMessage>> + Unpin>,
 }
 
@@ -143,7 +148,8 @@ impl Interfaces {
             rtnetlink::new_multicast_connection(&[MulticastGroup::Link])
                 .context("cannot listen for changes of the interfaces")?;
         tokio::spawn(connection);
-        Ok(Self { handle, news: Box::new(news.map(|(message, _)| message)) })
+        let socket = any_socket().context("cannot ask for the names of interfaces")?;
+        Ok(Self { handle, socket, news: Box::new(news.map(|(message, _)| message)) })
     }
 
     /// Every interface that there is now.
@@ -165,8 +171,9 @@ impl Interfaces {
             let message = self.news.next().await?;
             match message.payload {
                 NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => {
+                    let interface = Interface::new(&link);
                     if let Some(interface) =
-                        Interface::new(&link).and_then(Interface::with_current_name)
+                        interface.and_then(|interface| interface.with_current_name(&self.socket))
                     {
                         return Some(Change::Present(interface));
                     }
