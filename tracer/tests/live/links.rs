@@ -69,6 +69,10 @@ fn stacked(kind: &str, add: [&str; 2]) -> Option<[Namespace; 2]> {
             return None;
         }
         namespace.address(UPPER, over);
+        // By default the interface below answers for the one above, too, and if it is heard last it
+        // gets the packets.
+        let only_own = || std::fs::write("/proc/sys/net/ipv4/conf/all/arp_ignore", "1");
+        namespace.run(only_own).expect("the namespace is ours");
     }
     Some([here, there])
 }
