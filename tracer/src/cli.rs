@@ -1,11 +1,18 @@
-//! The command line, as it is typed.
+//! The command line, as it is typed, and the configuration file that it names.
 
-use std::path::PathBuf;
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+};
 
-use clap::{Args, Parser, ValueEnum};
+use clap::{Args, Command, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum, ValueHint};
 use tracer_common::record::MAX_RINGS;
 
-use crate::config::{PortList, Size};
+use crate::{
+    config::{PortList, Size},
+    config_file,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -117,9 +124,57 @@ pub struct Cli {
     #[arg(long, conflicts_with = "read")]
     pub no_bypass: bool,
 
+    /// Read options from a TOML file, in which each key is a long option without its dashes; those on
+    /// the command line win
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+
+    /// Check the configuration file and end [default file: /etc/tracer/tracer.toml]
+    #[arg(long)]
+    pub check_config: bool,
+
     /// Bounds of memory and time.
     #[command(flatten)]
     pub limits: LimitArgs,
+}
+
+/// Why there is nothing to run.
+#[derive(Debug)]
+pub enum Refusal {
+    /// The arguments are wrong, or ask for help.
+    Arguments(Box<clap::Error>),
+    /// The configuration file is wrong; what is, a line each.
+    File(String),
+}
+
+impl From<clap::Error> for Refusal {
+    fn from(error: clap::Error) -> Self {
+        Self::Arguments(Box::new(error))
+    }
+}
+
+impl Cli {
+    /// What the arguments say, and where they are silent the file that they name.
+    pub fn load(arguments: &[OsString]) -> Result<Self, Refusal> {
+        let typed = Self::try_parse_from(arguments)?;
+        let Some(path) = typed.config_file() else { return Ok(typed) };
+        let command = with_file(Self::command(), path).map_err(Refusal::File)?;
+        let matches = command.try_get_matches_from(arguments)?;
+        Ok(Self::from_arg_matches(&matches)?)
+    }
+
+    /// The configuration file, if there is to be one.
+    pub fn config_file(&self) -> Option<&Path> {
+        let default = self.check_config.then_some(Path::new(config_file::PATH));
+        self.config.as_deref().or(default)
+    }
+}
+
+/// The command with the defaults that the file at `path` has.
+fn with_file(command: Command, path: &Path) -> Result<Command, String> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    config_file::give_defaults(command, path, &text)
 }
 
 /// Bounds of memory and time, each with its default.

@@ -100,6 +100,8 @@ impl Config {
             ring_size,
             no_bypass,
             limits,
+            config: _,
+            check_config: _,
         } = cli;
         let color = match color {
             When::Always => true,

@@ -3,26 +3,34 @@
 use std::{
     env,
     io::{self, IsTerminal as _},
+    path::Path,
     process::ExitCode,
 };
 
 use anyhow::Result;
-use clap::Parser as _;
 use tracer::{
-    cli::Cli,
+    cli::{Cli, Refusal},
     config::{Config, Source, Surroundings},
     notice::notice,
     read,
 };
 
 fn main() -> ExitCode {
-    let config = match Config::new(Cli::parse(), surroundings()) {
-        Ok(config) => config,
-        Err(sentence) => {
-            notice(format_args!("{sentence}"));
-            return ExitCode::from(2);
-        }
+    let arguments: Vec<_> = env::args_os().collect();
+    let cli = match Cli::load(&arguments) {
+        Ok(cli) => cli,
+        Err(Refusal::Arguments(error)) => error.exit(),
+        Err(Refusal::File(problems)) => return bad_usage(&problems),
     };
+    let checked = cli.config_file().filter(|_| cli.check_config).map(Path::to_owned);
+    let config = match Config::new(cli, surroundings()) {
+        Ok(config) => config,
+        Err(sentence) => return bad_usage(&sentence),
+    };
+    if let Some(file) = checked {
+        println!("{} is fine", file.display());
+        return ExitCode::SUCCESS;
+    }
     match run(&config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
@@ -31,6 +39,14 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Says what is wrong, a line each.
+fn bad_usage(problems: &str) -> ExitCode {
+    for problem in problems.lines() {
+        notice(format_args!("{problem}"));
+    }
+    ExitCode::from(2)
 }
 
 fn run(config: &Config) -> Result<()> {

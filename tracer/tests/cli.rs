@@ -307,3 +307,31 @@ mod live {
         assert!(complaint.contains("sudo") || complaint.contains("CAP_BPF"), "{complaint}");
     }
 }
+
+#[test]
+fn a_configuration_file_is_checked_and_obeyed_and_told_what_is_wrong_with_it() {
+    let (_directory, path) = file(b"format = \"text\"\nframes = true\n");
+    let path = path.to_str().expect("a UTF-8 path");
+    let checked = run(&["--check-config", "--config", path]);
+    assert!(checked.status.success(), "{checked:?}");
+    assert_eq!(stdout(&checked), format!("{path} is fine\n"));
+    let capture = capture("ws-plain.pcap");
+    let capture = capture.to_str().expect("a UTF-8 path");
+    let by_file = stdout(&run(&["--config", path, "-r", capture]));
+    assert!(by_file.lines().count() > 10, "{by_file}");
+    assert_eq!(by_file, stdout(&run(&["--format", "text", "--frames", "-r", capture])));
+    let by_both = stdout(&run(&["--config", path, "--format", "json", "-r", capture]));
+    assert_eq!(by_both, stdout(&run(&["--format", "json", "--frames", "-r", capture])));
+
+    let (_directory, wrong) = file(b"format = \"text\"\nformta = \"json\"\n");
+    let wrong = wrong.to_str().expect("a UTF-8 path");
+    for arguments in [["--check-config", "--config", wrong], ["--config", wrong, "--frames"]] {
+        let told = complaint(&run(&arguments), USAGE);
+        assert_eq!(
+            told,
+            format!("tracer: {wrong}:2: there is no option `formta`; is it `format`?")
+        );
+    }
+    let told = complaint(&run(&["--config", "/nowhere/tracer.toml"]), USAGE);
+    assert!(told.starts_with("tracer: cannot read /nowhere/tracer.toml: No such file"), "{told}");
+}
