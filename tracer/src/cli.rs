@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use ::tracing::level_filters::LevelFilter;
 use clap::{Args, Command, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum, ValueHint};
 use tracer_common::record::MAX_RINGS;
 
@@ -123,6 +124,14 @@ pub struct Cli {
     /// without this, and without --segments, only ends and heads are
     #[arg(long, conflicts_with = "read")]
     pub no_bypass: bool,
+
+    /// Where the tracer's own messages go; `auto` is the journal where stderr is connected with it
+    #[arg(long, value_name = "WHERE", default_value = "auto")]
+    pub log: LogTarget,
+
+    /// The least important of the tracer's own messages to write
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    pub log_level: LogLevel,
 
     /// Read options from a TOML file, in which each key is a long option without its dashes; those on
     /// the command line win
@@ -242,6 +251,41 @@ pub enum CaptureName {
     Bpf,
     /// libpcap, as tcpdump does.
     Libpcap,
+}
+
+/// Where the tracer's own messages go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogTarget {
+    /// The journal where stderr is connected with it, else stderr.
+    Auto,
+    /// Standard error.
+    Stderr,
+    /// The journal.
+    Journald,
+}
+
+/// How important the tracer's own messages are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogLevel {
+    /// It cannot go on.
+    Error,
+    /// Something is missed, or will be.
+    Warn,
+    /// What changes.
+    Info,
+    /// What helps to find a fault.
+    Debug,
+}
+
+impl From<LogLevel> for LevelFilter {
+    fn from(level: LogLevel) -> Self {
+        match level {
+            LogLevel::Error => Self::ERROR,
+            LogLevel::Warn => Self::WARN,
+            LogLevel::Info => Self::INFO,
+            LogLevel::Debug => Self::DEBUG,
+        }
+    }
 }
 
 /// How to attach the classifier.

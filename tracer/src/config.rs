@@ -100,6 +100,8 @@ impl Config {
             ring_size,
             no_bypass,
             limits,
+            log: _,
+            log_level: _,
             config: _,
             check_config: _,
         } = cli;

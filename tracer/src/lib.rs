@@ -12,7 +12,7 @@ pub mod event;
 pub mod http;
 #[cfg(feature = "live")]
 pub mod live;
-pub mod notice;
+pub mod logs;
 pub mod output;
 pub mod pipeline;
 pub mod read;

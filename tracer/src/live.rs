@@ -7,14 +7,15 @@
 mod changes;
 mod consumer;
 mod consumers;
+mod kernel_side;
 #[cfg(feature = "libpcap")]
 mod libpcap;
 mod places;
 mod rings;
 mod signals;
 mod standard_output;
-mod tracing;
 
+use ::tracing::info;
 use anyhow::Result;
 
 use crate::{
@@ -24,11 +25,10 @@ use crate::{
     },
     cli::CaptureName,
     config::{Config, Live},
-    notice::notice,
 };
 use consumers::report;
+use kernel_side::Tracing;
 use signals::Signals;
-use tracing::Tracing;
 
 /// Traces until a signal comes, or enough messages have.
 pub fn run(live: &Live, config: &Config) -> Result<()> {
@@ -58,7 +58,7 @@ async fn trace(live: &Live, config: &Config) -> Result<()> {
             return Err(error);
         }
     };
-    notice(format_args!("{}", tracing.describe(config)));
+    info!("{}", tracing.describe(config));
     let followed = tracing.follow(&mut consumers, &mut signals, live).await;
     tracing.look_at_the_end().await;
     // Detach first: what is in the rings by then still comes out.

@@ -7,12 +7,12 @@ use std::{
     process::ExitCode,
 };
 
+use ::tracing::{error, level_filters::LevelFilter};
 use anyhow::Result;
 use tracer::{
-    cli::{Cli, Refusal},
+    cli::{Cli, LogTarget, Refusal},
     config::{Config, Source, Surroundings},
-    notice::notice,
-    read,
+    logs, read,
 };
 
 fn main() -> ExitCode {
@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         Err(Refusal::Arguments(error)) => error.exit(),
         Err(Refusal::File(problems)) => return bad_usage(&problems),
     };
+    logs::start(cli.log, cli.log_level.into());
     let checked = cli.config_file().filter(|_| cli.check_config).map(Path::to_owned);
     let config = match Config::new(cli, surroundings()) {
         Ok(config) => config,
@@ -35,7 +36,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            notice(format_args!("{error:#}"));
+            error!("{error:#}");
             ExitCode::FAILURE
         }
     }
@@ -43,8 +44,10 @@ fn main() -> ExitCode {
 
 /// Says what is wrong, a line each.
 fn bad_usage(problems: &str) -> ExitCode {
+    // Where nothing is known of how it is wanted.
+    logs::start(LogTarget::Auto, LevelFilter::INFO);
     for problem in problems.lines() {
-        notice(format_args!("{problem}"));
+        error!("{problem}");
     }
     ExitCode::from(2)
 }

@@ -7,6 +7,7 @@ use std::{
     path::Path,
 };
 
+use ::tracing::warn;
 use anyhow::{Context as _, Result, anyhow, bail};
 use tracer_common::packet::Skip;
 
@@ -14,8 +15,8 @@ use crate::{
     capture::file::Reader,
     config::Config,
     event::Stats,
-    notice::notice,
-    output::write_summary,
+    logs,
+    output::summary,
     pipeline::{Finished, Listening, Pipeline},
     segment::{Nanos, Segment},
     session::busiest,
@@ -55,10 +56,10 @@ fn capture(input: impl Read, name: &str, config: &Config) -> Result<()> {
     };
     let read = run.packets(&mut reader);
     if let Some(unsupported) = reader.unsupported() {
-        notice(format_args!(
+        warn!(
             "{name}: {} packets have the unsupported link type {} and were left out",
             unsupported.packets, unsupported.link_type
-        ));
+        );
     }
     run.finish()?;
     read.with_context(|| format!("cannot read {name} to its end"))
@@ -141,8 +142,7 @@ impl Run<'_> {
         });
         written?;
         let stats = stats.unwrap_or_default();
-        // Not worth an error: the events are written.
-        write_summary(&mut io::stderr().lock(), &stats, &busiest(connections)).ok();
+        logs::say(&summary(&stats, &busiest(connections)));
         if stats.segments == 0 {
             return Err(no_traffic(self.name, &self.config.ports.to_string(), &self.ports));
         }

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use ::tracing::warn;
 use anyhow::{Context as _, Result, bail};
 use pcap::{Active, Capture as Handle, Linktype, Packet, Precision};
 use tracer_common::{packet::Skip, ports::PortSet};
@@ -17,7 +18,6 @@ use super::{
 use crate::{
     config::PortList,
     event::Stats,
-    notice::notice,
     segment::{Nanos, SECOND, Segment},
 };
 
@@ -190,7 +190,7 @@ impl Interface {
     fn dropped(&mut self) -> u64 {
         match self.handle.stats() {
             Ok(stats) => self.dropped.update(stats.dropped),
-            Err(error) => notice(format_args!("{}: losses are not known: {error}", self.name)),
+            Err(error) => warn!("{}: losses are not known: {error}", self.name),
         }
         self.dropped.all
     }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use ::tracing::{info, warn};
 use anyhow::Result;
 use tokio::time::interval;
 
@@ -13,7 +14,6 @@ use crate::{
         interface::{Change, Interface},
     },
     config::Live,
-    notice::notice,
 };
 
 /// How long until an interface that could not be attached to is tried again.
@@ -38,7 +38,7 @@ impl Tracing {
                     Some(change) => self.change(change, live).await,
                     None => {
                         is_connected = false;
-                        notice(format_args!("no more news about interfaces: new ones are not traced"));
+                        warn!("no more news about interfaces: new ones are not traced");
                     }
                 },
                 _ = retry.tick(), if !self.refused.is_empty() => self.try_again().await,
@@ -58,7 +58,7 @@ impl Tracing {
             }
             Change::Missed => match self.interfaces.list().await {
                 Ok(present) => self.compare(&present, live).await,
-                Err(error) => notice(format_args!("{error:#}: some may not be traced")),
+                Err(error) => warn!("{error:#}: some may not be traced"),
             },
         }
     }
@@ -80,13 +80,13 @@ impl Tracing {
         self.refused.remove(&index);
         self.untraceable.remove(&index);
         if let Some(name) = self.attachments.forget(&mut self.classifier, index) {
-            notice(format_args!("{name} is gone"));
+            info!("{name} is gone");
         }
     }
 
     async fn appeared(&mut self, interface: &Interface, live: &Live) {
         if let Some(old) = self.attachments.rename(interface.index, &interface.name) {
-            notice(format_args!("{old} is {} now", interface.name));
+            info!("{old} is {} now", interface.name);
         }
         let names = live.interfaces.as_ref();
         if names.is_some_and(|names| !names.contains(&interface.name)) {
@@ -106,7 +106,7 @@ impl Tracing {
     /// Says so, once, and tries again later: descriptors or memory may be there then.
     pub(super) fn refused(&mut self, interface: &Interface, error: &anyhow::Error) {
         if self.refused.insert(interface.index, interface.clone()).is_none() {
-            notice(format_args!("{error:#}; trying again"));
+            warn!("{error:#}; trying again");
         }
     }
 
@@ -123,17 +123,17 @@ impl Tracing {
     pub(super) fn leave_out(&mut self, interface: &Interface) {
         let Interface { index, name, is_up, .. } = interface;
         if *is_up && self.untraceable.insert(*index) {
-            notice(format_args!("{name} is not traced: its packets begin with other headers"));
+            warn!("{name} is not traced: its packets begin with other headers");
         }
     }
 
     async fn welcome(&mut self, interface: &Interface) {
         match self.check(false).await {
             Ok(()) if self.attachments.place(interface.index).is_some() => {
-                notice(format_args!("tracing {} too", interface.name));
+                info!("tracing {} too", interface.name);
             }
             Ok(()) => {}
-            Err(error) => notice(format_args!("{error:#}")),
+            Err(error) => warn!("{error:#}"),
         }
     }
 }

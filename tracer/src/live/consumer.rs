@@ -5,12 +5,12 @@ use std::{
     os::fd::{BorrowedFd, OwnedFd},
 };
 
+use ::tracing::warn;
 use anyhow::Result;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::{
     capture::{Capture, clock},
-    notice::notice,
     output::WallClock,
     pipeline::{Finished, Pipeline},
     segment::{Nanos, SECOND},
@@ -104,7 +104,7 @@ impl<C: Capture> Consumer<C> {
             self.hint_at = None;
         }
         if !has_segments && at <= now {
-            notice(format_args!("{}", self.hint));
+            warn!("{}", self.hint);
         }
     }
 

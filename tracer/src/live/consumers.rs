@@ -1,7 +1,7 @@
 //! The threads of a live run that decode: captures come in, one for each, and when the run ends, what
 //! it came to.
 
-use std::{io::BufWriter, os::fd::OwnedFd, thread, time::Duration};
+use std::{os::fd::OwnedFd, thread, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use rustix::event::{EventfdFlags, eventfd};
@@ -15,8 +15,8 @@ use super::{
 use crate::{
     capture::{Capture, clock, netns},
     config::Config,
-    notice::Impatient,
-    output::write_summary,
+    logs,
+    output::summary,
     pipeline::{Finished, Listening, Pipeline},
     session::busiest,
 };
@@ -150,8 +150,7 @@ pub(super) fn report(all: Vec<Ended>, config: &Config) -> Result<()> {
         failure = failure.or(failed);
     }
     let stats = sums.unwrap_or_default();
-    // Not worth an error: the events are written.
-    write_summary(&mut BufWriter::new(Impatient), &stats, &busiest(busy)).ok();
+    logs::say(&summary(&stats, &busiest(busy)));
     if let Some(error) = failure {
         return Err(error);
     }

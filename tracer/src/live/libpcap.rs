@@ -1,12 +1,13 @@
 //! A live run over libpcap: nothing is attached, so there is nothing to follow but signals.
 
+use ::tracing::info;
 use anyhow::Result;
 
 use super::{
     consumers::{Consumers, report},
+    kernel_side::place,
     rings,
     signals::Signals,
-    tracing::place,
 };
 use crate::{
     capture::{
@@ -14,7 +15,6 @@ use crate::{
         live::privilege,
     },
     config::{Config, Live},
-    notice::notice,
 };
 
 /// Traces until a signal comes, or enough messages have.
@@ -32,7 +32,7 @@ pub(super) async fn trace(live: &Live, config: &Config) -> Result<()> {
     let packets = Packets::open(&names, settings)?;
     let mut consumers = Consumers::start(vec![packets], "libpcap", &names, config)?;
     let (ports, on, place) = (&config.ports, names.join(", "), place(config));
-    notice(format_args!("tracing port {ports} on {on}{place} (libpcap); Ctrl-C ends"));
+    info!("tracing port {ports} on {on}{place} (libpcap); Ctrl-C ends");
     tokio::select! {
         // Nothing can be detached: what is on its way to us still comes out.
         () = signals.next() => tokio::time::sleep(HANDED_OVER).await,

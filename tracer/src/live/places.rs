@@ -1,16 +1,14 @@
 //! Looks after the classifier's places: says what hides packets from it, and attaches it again where
 //! others have taken it away.
 
+use ::tracing::warn;
 use anyhow::{Result, bail};
 
 use super::Tracing;
-use crate::{
-    capture::live::{
-        attach::{Attachment, Method},
-        interface::Interface,
-        place::{self, Place},
-    },
-    notice::notice,
+use crate::capture::live::{
+    attach::{Attachment, Method},
+    interface::Interface,
+    place::{self, Place},
 };
 
 /// So often it is attached again to an interface: whoever goes on taking it away means it.
@@ -33,7 +31,7 @@ impl Tracing {
             if are_named {
                 bail!(why);
             }
-            notice(format_args!("{why}"));
+            warn!("{why}");
         }
         Ok(())
     }
@@ -45,7 +43,7 @@ impl Tracing {
                 Ok(Some(Place::Gone)) => self.attach_again(index, &name).await,
                 Ok(Some(place)) => self.attachments.note_place(index, place),
                 Ok(None) => {}
-                Err(error) => notice(format_args!("{name}: {error:#}")),
+                Err(error) => warn!("{name}: {error:#}"),
             }
         }
     }
@@ -57,7 +55,7 @@ impl Tracing {
                 && self.present(index).await.is_some()
             {
                 self.attachments.forget(&mut self.classifier, index);
-                notice(format_args!("{}: what passed since was not seen", taken_away(&name)));
+                warn!("{}: what passed since was not seen", taken_away(&name));
             }
         }
     }
@@ -89,16 +87,16 @@ impl Tracing {
         let happened = taken_away(name);
         if times > PATIENCE {
             self.attachments.forget(&mut self.classifier, index);
-            notice(format_args!("{happened} once more: it is not traced any more"));
+            warn!("{happened} once more: it is not traced any more");
             return;
         }
         match self.attachments.attach_again(&mut self.classifier, &interface) {
-            Ok(Attachment::New) => notice(format_args!(
-                "{happened}, now it is attached again: what passed in between was not seen"
-            )),
+            Ok(Attachment::New) => {
+                warn!("{happened}, now it is attached again: what passed in between was not seen")
+            }
             Ok(_) => {}
             Err(error) => {
-                notice(format_args!("{happened}, and {error:#}: it is not traced any more"));
+                warn!("{happened}, and {error:#}: it is not traced any more");
             }
         }
     }

@@ -14,7 +14,7 @@ use std::io::{self, Write};
 
 pub use clock::WallClock;
 pub use json::Json;
-pub use summary::write_summary;
+pub use summary::summary;
 pub use text::{Style, Text};
 
 use crate::event::{Event, Sink};

@@ -1,19 +1,19 @@
 //! What a run came to, for people.
 
-use std::{
-    fmt,
-    io::{self, Write},
-};
+use std::fmt::{self, Write};
 
 use super::text::Millis;
 use crate::{event::Stats, session::ConnectionSummary};
 
-/// Writes a line for each of the busiest connections, and the sums.
-pub fn write_summary(
-    to: &mut dyn Write,
-    stats: &Stats,
-    connections: &[ConnectionSummary],
-) -> io::Result<()> {
+/// A line for each of the busiest connections, and the sums.
+pub fn summary(stats: &Stats, connections: &[ConnectionSummary]) -> String {
+    let mut text = String::new();
+    let result = write_summary(&mut text, stats, connections);
+    debug_assert!(result.is_ok(), "a String takes everything");
+    text
+}
+
+fn write_summary(to: &mut String, stats: &Stats, connections: &[ConnectionSummary]) -> fmt::Result {
     writeln!(to)?;
     let mut shown = 0;
     for summary in connections.iter().filter(|summary| summary.is_websocket) {
@@ -36,7 +36,7 @@ pub fn write_summary(
 }
 
 /// `#1 10.0.0.1:60653 ⇄ 10.0.0.2:7272  61.2 s: 2 messages (819 B) →, 3 messages (424 B) ←`
-fn write_connection(to: &mut dyn Write, summary: &ConnectionSummary) -> io::Result<()> {
+fn write_connection(to: &mut String, summary: &ConnectionSummary) -> fmt::Result {
     let ConnectionSummary { conn, traffic, duration, is_websocket: _ } = summary;
     writeln!(
         to,
@@ -63,7 +63,7 @@ impl fmt::Display for Count {
 }
 
 /// Says what was lost, and other things that should be 0.
-fn write_trouble(to: &mut dyn Write, stats: &Stats) -> io::Result<()> {
+fn write_trouble(to: &mut String, stats: &Stats) -> fmt::Result {
     writeln!(to, "{} lost ({} bytes)", Count(stats.lost, "segment"), stats.lost_bytes)?;
     for (count, one, many) in [
         (

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, io, process};
 
+use ::tracing::warn;
 use anyhow::{Context as _, Result, anyhow};
 use aya::programs::{
     LinkOrder, ProgramError, SchedClassifier, TcAttachType,
@@ -13,7 +14,7 @@ use super::{
     place::Place,
     program::Classifier,
 };
-use crate::{cli::Attach, notice::notice};
+use crate::cli::Attach;
 
 /// The last priority tried for a filter; administrators begin at 1 and count up.
 const MAX_PRIORITY: u16 = 16;
@@ -129,9 +130,9 @@ impl Attachments {
         }
         if let Place::Behind(other) = &place {
             let name = &attached.name;
-            notice(format_args!(
+            warn!(
                 "{other} comes before the tracer on {name}: packets that it accepts, drops or redirects are not seen"
-            ));
+            );
         }
         attached.place = place;
     }

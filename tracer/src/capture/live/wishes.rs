@@ -1,14 +1,12 @@
 //! What the decoder does not want, passed on to the classifier.
 
+use ::tracing::warn;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tracer_common::flow::FlowKey;
 
 use super::flows::{self, Flows};
-use crate::{
-    notice::notice,
-    segment::{Interest, Segment},
-};
+use crate::segment::{Interest, Segment};
 
 /// Passes wishes on. Clones do so to the same classifier: wishes are rare, a lock does.
 #[derive(Clone)]
@@ -64,7 +62,7 @@ impl Wishes {
             Interest::Everything => tables.unfollow(segment),
         };
         if let Err(error) = result {
-            notice(format_args!("cannot tell the kernel what need not be copied: {error}"));
+            warn!("cannot tell the kernel what need not be copied: {error}");
             *flows = None;
         }
     }

@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use ::tracing::{info, warn};
 use anyhow::{Result, anyhow, bail};
 
 use super::{consumers::Consumers, rings::Rings};
@@ -22,7 +23,6 @@ use crate::{
         wishes::{LeavesOut, Wishes},
     },
     config::{Config, Live},
-    notice::notice,
 };
 
 /// What is attached where.
@@ -46,7 +46,7 @@ impl Tracing {
         let chosen = choose(&present, live)?;
         let swept = filters::sweep(&interfaces.handle, &present).await?;
         if swept > 0 {
-            notice(format_args!("removed {swept} filters that a killed tracer had left"));
+            info!("removed {swept} filters that a killed tracer had left");
         }
         let rings = Rings::choose(live, config.options.limits.payload)?;
         let settings = Settings {
@@ -132,7 +132,7 @@ impl Tracing {
             if let Err(error) =
                 filters::remove_unused_qdisc(&self.interfaces.handle, interface).await
             {
-                notice(format_args!("{error:#}"));
+                warn!("{error:#}");
             }
         }
     }
