@@ -125,6 +125,11 @@ pub struct Cli {
     #[arg(long, conflicts_with = "read")]
     pub no_bypass: bool,
 
+    /// Keep capabilities and all system calls when everything is open, to be told of programs that
+    /// others attach before the tracer's by TCX
+    #[arg(long, conflicts_with = "read")]
+    pub keep_privileges: bool,
+
     /// Where the tracer's own messages go; `auto` is the journal where stderr is connected with it
     #[arg(long, value_name = "WHERE", default_value = "auto")]
     pub log: LogTarget,

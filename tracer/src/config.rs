@@ -57,6 +57,8 @@ pub struct Live {
     pub threads: Option<u32>,
     /// Bytes of all ring buffers, where the user said.
     pub ring_size: Option<u32>,
+    /// Keep the privileges that only starting needs.
+    pub keep_privileges: bool,
     /// Leave out in the kernel what was found to be no WebSocket.
     pub bypass: bool,
     /// Payload bytes of a binary message behind which the kernel need not copy; `u32::MAX`: none.
@@ -99,6 +101,7 @@ impl Config {
             threads,
             ring_size,
             no_bypass,
+            keep_privileges,
             limits,
             log: _,
             log_level: _,
@@ -125,6 +128,7 @@ impl Config {
                 attach,
                 threads,
                 ring_size: ring_size.map(ring_bytes).transpose()?,
+                keep_privileges,
                 // Who asks for every segment gets every segment.
                 bypass: !no_bypass && !segments,
                 shown: if elides { payload_limit.0 as u32 } else { u32::MAX },

@@ -16,6 +16,8 @@ pub mod logs;
 pub mod output;
 pub mod pipeline;
 pub mod read;
+#[cfg(feature = "live")]
+pub mod sandbox;
 pub mod segment;
 pub mod session;
 pub mod tcp;

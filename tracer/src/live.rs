@@ -25,6 +25,7 @@ use crate::{
     },
     cli::CaptureName,
     config::{Config, Live},
+    sandbox,
 };
 use consumers::report;
 use kernel_side::Tracing;
@@ -48,9 +49,12 @@ pub fn run(live: &Live, config: &Config) -> Result<()> {
 }
 
 async fn trace(live: &Live, config: &Config) -> Result<()> {
-    privilege::check(&privilege::FOR_BPF)?;
+    privilege::check(privilege::FOR_BPF)?;
     let mut signals = Signals::new()?;
     let mut tracing = Tracing::begin(live, config).await?;
+    if !live.keep_privileges {
+        sandbox::enter(privilege::kept(tracing.attachments.method()))?;
+    }
     let mut consumers = match tracing.start_consumers(live, config) {
         Ok(consumers) => consumers,
         Err(error) => {

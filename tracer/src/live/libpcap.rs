@@ -2,6 +2,7 @@
 
 use ::tracing::info;
 use anyhow::Result;
+use rustix::thread::CapabilitySet;
 
 use super::{
     consumers::{Consumers, report},
@@ -15,11 +16,12 @@ use crate::{
         live::privilege,
     },
     config::{Config, Live},
+    sandbox,
 };
 
 /// Traces until a signal comes, or enough messages have.
 pub(super) async fn trace(live: &Live, config: &Config) -> Result<()> {
-    privilege::check(&privilege::FOR_LIBPCAP)?;
+    privilege::check(privilege::FOR_LIBPCAP)?;
     let mut signals = Signals::new()?;
     let names = live.interfaces.clone().unwrap_or_else(|| vec!["any".to_owned()]);
     let settings = Settings {
@@ -30,6 +32,9 @@ pub(super) async fn trace(live: &Live, config: &Config) -> Result<()> {
             .unwrap_or_else(|| rings::for_this_machine(config.options.limits.payload)),
     };
     let packets = Packets::open(&names, settings)?;
+    if !live.keep_privileges {
+        sandbox::enter(CapabilitySet::empty())?;
+    }
     let mut consumers = Consumers::start(vec![packets], "libpcap", &names, config)?;
     let (ports, on, place) = (&config.ports, names.join(", "), place(config));
     info!("tracing port {ports} on {on}{place} (libpcap); Ctrl-C ends");

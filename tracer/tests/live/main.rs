@@ -38,6 +38,7 @@ mod links;
 mod moving;
 mod offload;
 mod others;
+mod privileges;
 mod removed;
 mod rings;
 mod streams;

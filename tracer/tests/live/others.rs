@@ -163,7 +163,9 @@ fn is_told(options: &[&str], place: Place, who: &str) {
 fn a_program_that_gets_before_us_is_told_of() {
     is_told(CLSACT, Place::Priority(1), "a bpf filter with priority 1");
     if knows_tcx(&Namespace::new()) {
-        is_told(TCX, Place::First, "the program \"foreign\"");
+        // Without the privileges of the beginning nobody tells us.
+        let options = [TCX, &["--keep-privileges"]].concat();
+        is_told(&options, Place::First, "the program \"foreign\"");
     }
 }
 

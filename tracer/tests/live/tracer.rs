@@ -52,6 +52,15 @@ pub(crate) struct Finished {
 impl Tracer {
     /// Starts it inside `namespace` with these options, and returns when it traces.
     pub(crate) fn start(namespace: &Namespace, options: &[&str]) -> Self {
+        Self::start_by(namespace, options, || ())
+    }
+
+    /// The same, by a thread that has prepared itself: its child is what it is.
+    pub(crate) fn start_by(
+        namespace: &Namespace,
+        options: &[&str],
+        prepare: impl FnOnce() + Send,
+    ) -> Self {
         let directory = memory_directory();
         let output = directory.path().join("events.jsonl");
         let mut command = Command::new(env!("CARGO_BIN_EXE_tracer"));
@@ -70,7 +79,11 @@ impl Tracer {
         }
         command.stdin(Stdio::null()).stderr(Stdio::piped());
         command.stdout(File::create(&output).expect("a file can be made"));
-        let child = namespace.run(|| command.spawn()).expect("the tracer starts");
+        let child = namespace.run(|| {
+            prepare();
+            command.spawn()
+        });
+        let child = child.expect("the tracer starts");
         let mut child = KilledOnDrop(child);
         let (ready, is_ready) = channel();
         let pipe = child.0.stderr.take().expect("stderr is piped");

@@ -1,46 +1,56 @@
-//! Whether this process may load and attach programs at all, said before the kernel says EPERM.
-
-use std::fs;
+//! The capabilities that tracing wants, and what is missing of them, said before the kernel says EPERM;
+//! and those that are still wanted when everything is open.
 
 use anyhow::{Result, bail};
+use aya::util::KernelVersion;
+use rustix::thread::{CapabilitySet, capabilities};
 
-/// A capability and its number (`include/uapi/linux/capability.h`).
-pub type Capability = (&'static str, u32);
+use super::attach::Method;
 
 /// What the classifier wants: to load the program, to let it compute addresses in maps and records,
 /// to attach it.
-pub const FOR_BPF: [Capability; 3] = [("CAP_BPF", 39), ("CAP_PERFMON", 38), ("CAP_NET_ADMIN", 12)];
+pub const FOR_BPF: CapabilitySet =
+    CapabilitySet::BPF.union(CapabilitySet::PERFMON).union(CapabilitySet::NET_ADMIN);
 /// What a packet socket wants.
-pub const FOR_LIBPCAP: [Capability; 1] = [("CAP_NET_RAW", 13)];
-
-const CAP_SYS_ADMIN: u32 = 21;
-/// capabilities(7): this one and those after it were split from `CAP_SYS_ADMIN`, which still serves.
-const CAP_PERFMON: u32 = 38;
+pub const FOR_LIBPCAP: CapabilitySet = CapabilitySet::NET_RAW;
 
 /// Fails with what is missing and what to do.
-pub fn check(wanted: &[Capability]) -> Result<()> {
-    let Some(effective) = effective_capabilities() else { return Ok(()) };
-    let missing = missing(effective, wanted);
+pub fn check(wanted: CapabilitySet) -> Result<()> {
+    let missing = missing(capabilities(None)?.effective, wanted);
     if missing.is_empty() {
         return Ok(());
     }
+    let names: Vec<_> = missing.iter_names().map(|(name, _)| format!("CAP_{name}")).collect();
     bail!(
         "no permission to trace: run `sudo tracer ...` (missing {}), or read a capture file with --read",
-        missing.join(", ")
+        names.join(", ")
     )
 }
 
-/// The effective set of this process (proc(5)).
-fn effective_capabilities() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
-    u64::from_str_radix(line.trim(), 16).ok()
+fn missing(effective: CapabilitySet, wanted: CapabilitySet) -> CapabilitySet {
+    // capabilities(7): these were split from CAP_SYS_ADMIN, which still serves.
+    let split = CapabilitySet::PERFMON | CapabilitySet::BPF;
+    let has = match effective.contains(CapabilitySet::SYS_ADMIN) {
+        true => effective | split,
+        false => effective,
+    };
+    wanted - has
 }
 
-fn missing(effective: u64, wanted: &[Capability]) -> Vec<&'static str> {
-    let has = |number: u32| effective >> number & 1 != 0;
-    let is_there = |number| has(number) || number >= CAP_PERFMON && has(CAP_SYS_ADMIN);
-    wanted.iter().filter(|(_, number)| !is_there(*number)).map(|(name, _)| *name).collect()
+/// What is still needed when everything is open and attached.
+pub fn kept(method: Option<Method>) -> CapabilitySet {
+    // A filter is somebody's who may change the network. A TCX link is made of what is open already.
+    let attaching = match method {
+        Some(Method::Tcx) => CapabilitySet::empty(),
+        Some(Method::Clsact) | None => CapabilitySet::NET_ADMIN,
+    };
+    // Before, each use of a map's descriptor wanted it, unless BPF was for everybody (c8644cd0efe7).
+    let by_descriptor = KernelVersion::new(5, 19, 0);
+    let maps = match KernelVersion::current() {
+        Ok(kernel) if kernel >= by_descriptor => CapabilitySet::empty(),
+        _ => CapabilitySet::BPF,
+    };
+    attaching | maps
 }
 
 #[cfg(test)]
@@ -49,17 +59,19 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named() {
-        let missing = |effective| missing(effective, &FOR_BPF);
-        assert_eq!(missing(0), ["CAP_BPF", "CAP_PERFMON", "CAP_NET_ADMIN"]);
-        assert_eq!(missing(1 << 12), ["CAP_BPF", "CAP_PERFMON"]);
-        assert_eq!(missing(1 << 12 | 1 << 39), ["CAP_PERFMON"]);
-        assert_eq!(missing(1 << 12 | 1 << 21), [""; 0]);
-        assert_eq!(missing(1 << 12 | 1 << 38 | 1 << 39), [""; 0]);
+        let (bpf, perfmon, net_admin) =
+            (CapabilitySet::BPF, CapabilitySet::PERFMON, CapabilitySet::NET_ADMIN);
+        let missing = |effective| missing(effective, FOR_BPF);
+        assert_eq!(missing(CapabilitySet::empty()), FOR_BPF);
+        assert_eq!(missing(net_admin), bpf | perfmon);
+        assert_eq!(missing(net_admin | bpf), perfmon);
+        assert_eq!(missing(net_admin | CapabilitySet::SYS_ADMIN), CapabilitySet::empty());
+        assert_eq!(missing(FOR_BPF), CapabilitySet::empty());
     }
 
     #[test]
     fn a_packet_socket_wants_one_capability() {
-        assert_eq!(missing(1 << 21, &FOR_LIBPCAP), ["CAP_NET_RAW"]);
-        assert_eq!(missing(1 << 13, &FOR_LIBPCAP), [""; 0]);
+        assert_eq!(missing(CapabilitySet::SYS_ADMIN, FOR_LIBPCAP), FOR_LIBPCAP);
+        assert_eq!(missing(FOR_LIBPCAP, FOR_LIBPCAP), CapabilitySet::empty());
     }
 }

@@ -1,0 +1,177 @@
+//! What a tracer needs to start, what it still has when it runs, and that nothing gives it back the
+//! rest.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, Permissions},
+    os::unix::fs::{PermissionsExt as _, chown},
+    process::Command,
+    thread,
+};
+
+use rustix::{
+    io::Errno,
+    mount::{MountFlags, mount},
+    net::{AddressFamily, SocketType, socket},
+    process::{Pid, Uid},
+    thread::{
+        CapabilitySet, CapabilitySets, UnshareFlags, configure_capability_in_ambient_set,
+        set_capabilities, set_keep_capabilities, set_thread_uid, unshare_unsafe,
+    },
+};
+use tracer::{
+    capture::live::{
+        privilege::FOR_BPF,
+        program::{Classifier, Settings},
+    },
+    config::PortList,
+    sandbox,
+};
+
+use crate::{
+    assert_shows,
+    attached::{attached, knows_tcx},
+    netns::{HERE, Namespace},
+    server::Server,
+    talk,
+    tracer::{Tracer, wait_for},
+    traffic::SMALL,
+};
+
+const TCX: &[&str] = &["--port", "7272", "--attach", "tcx"];
+const CLSACT: &[&str] = &["--port", "7272", "--attach", "clsact"];
+const NOBODY: u32 = 65534;
+
+/// What `/proc` says of each thread.
+fn threads(pid: Pid) -> Vec<BTreeMap<String, String>> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("it runs");
+    let status = |task: fs::DirEntry| {
+        let text = fs::read_to_string(task.path().join("status")).expect("the thread is there");
+        let lines = text.lines().filter_map(|line| line.split_once(":\t"));
+        lines.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    };
+    tasks.map(|task| status(task.expect("a thread"))).collect()
+}
+
+#[test]
+fn a_running_tracer_has_nothing_left_and_follows_interfaces_all_the_same() {
+    for (options, kept) in [(TCX, 0), (CLSACT, CapabilitySet::NET_ADMIN.bits())] {
+        let here = Namespace::new();
+        if options == TCX && !knows_tcx(&here) {
+            continue;
+        }
+        let tracer = Tracer::start(&here, options);
+        let threads = threads(tracer.pid());
+        assert!(threads.len() > 1, "one for the kernel, one that decodes");
+        for thread in threads {
+            for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
+                let expected = if ["CapInh", "CapAmb"].contains(&set) { 0 } else { kept };
+                assert_eq!(thread[set], format!("{expected:016x}"), "{set} of {thread:?}");
+            }
+            assert_eq!((&*thread["NoNewPrivs"], &*thread["Seccomp"]), ("1", "2"), "{thread:?}");
+        }
+        let there = here.connect("late0");
+        wait_for("the new interface to be traced", || tracer.has_said("tracing late0 too"));
+        let said = talk(&there, Server::start(&here, HERE[0], 1), &[SMALL]);
+        assert_shows(&tracer.interrupt(), said);
+        assert_eq!(attached(&here), []);
+        assert!(!here.command("tc", "qdisc show").contains("clsact"));
+    }
+}
+
+/// Becomes somebody who has nothing but some capabilities, and hands those on.
+fn become_nobody_with(capabilities: CapabilitySet) {
+    set_keep_capabilities(true).expect("root may");
+    set_thread_uid(Uid::from_raw(NOBODY)).expect("root may");
+    set_capabilities(
+        None,
+        CapabilitySets {
+            effective: capabilities,
+            permitted: capabilities,
+            inheritable: capabilities,
+        },
+    )
+    .expect("fewer than there were");
+    for capability in capabilities.iter() {
+        configure_capability_in_ambient_set(capability, true).expect("it is inheritable");
+    }
+}
+
+#[test]
+fn three_capabilities_are_enough_for_somebody_else_than_root() {
+    for options in [TCX, CLSACT] {
+        let here = Namespace::new();
+        if options == TCX && !knows_tcx(&here) {
+            continue;
+        }
+        let there = here.connect("veth0");
+        let tracer = Tracer::start_by(&here, options, || become_nobody_with(FOR_BPF));
+        assert!(threads(tracer.pid()).iter().all(|thread| thread["Uid"].starts_with("65534\t")));
+        let said = talk(&there, Server::start(&here, HERE[0], 1), &[SMALL]);
+        assert_shows(&tracer.interrupt(), said);
+        assert_eq!(attached(&here), []);
+    }
+}
+
+fn load() -> anyhow::Result<Classifier> {
+    let ports: PortList = "7272".parse().expect("a port");
+    let (ring_size, limit) = (1 << 20, u32::MAX);
+    let settings = Settings { rings: 1, ring_size, snaplen: limit, pure_acks: false, shown: 4096 };
+    Classifier::load(settings, &ports.set())
+}
+
+#[test]
+fn the_kernel_wants_each_of_the_three() {
+    for missing in FOR_BPF.iter() {
+        let loading = thread::spawn(move || {
+            become_nobody_with(FOR_BPF - missing);
+            load().map(drop).map_err(|error| format!("{error:#}"))
+        });
+        let result = loading.join().expect("no panic");
+        assert!(result.is_err(), "without {missing:?}");
+    }
+    let loading = thread::spawn(|| {
+        become_nobody_with(FOR_BPF);
+        load().map(drop).map_err(|error| format!("{error:#}"))
+    });
+    assert_eq!(loading.join().expect("no panic"), Ok(()));
+}
+
+#[test]
+fn what_was_given_up_cannot_be_had_again() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let secret = directory.path().join("secret");
+    fs::write(&secret, "of somebody else").expect("a file");
+    fs::set_permissions(&secret, Permissions::from_mode(0o600)).expect("it is ours");
+    chown(&secret, Some(NOBODY), None).expect("root may");
+    let refused = thread::spawn(move || {
+        sandbox::enter(CapabilitySet::empty()).expect("everybody may give up");
+        let all = CapabilitySet::all();
+        let sets = CapabilitySets { effective: all, permitted: all, inheritable: all };
+        // SAFETY: nothing of what this thread would unshare is used.
+        #[expect(unsafe_code, reason = "rustix asks for it")]
+        let unshared = unsafe { unshare_unsafe(UnshareFlags::NEWNET) };
+        [
+            ("capabilities", set_capabilities(None, sets).err() == Some(Errno::PERM)),
+            ("another user", set_thread_uid(Uid::from_raw(NOBODY)).err() == Some(Errno::PERM)),
+            ("another namespace", unshared.err() == Some(Errno::PERM)),
+            (
+                "a packet socket",
+                socket(AddressFamily::PACKET, SocketType::RAW, None).err() == Some(Errno::PERM),
+            ),
+            (
+                "a file system",
+                mount("none", "/tmp", "tmpfs", MountFlags::empty(), None).err()
+                    == Some(Errno::PERM),
+            ),
+            ("another program", Command::new("/proc/self/exe").arg("--list").spawn().is_err()),
+            ("a program in the kernel", load().is_err()),
+            ("somebody else's file", File::open(&secret).is_err()),
+            // More rules can only forbid more, and not even those can be added.
+            ("other rules", sandbox::enter(all).is_err()),
+        ]
+    });
+    for (what, is_refused) in refused.join().expect("no panic") {
+        assert!(is_refused, "{what} could be had");
+    }
+}
