@@ -12,8 +12,9 @@ pub(crate) fn command() -> Result<()> {
     // What a reader gets who has no eBPF toolchain.
     cargo("clippy --package tracer --no-default-features --lib --bins -- -D warnings")?;
     if setup::has_libpcap() {
-        cargo("clippy --package tracer --features libpcap --all-targets -- -D warnings")?;
+        cargo("clippy --package tracer --all-features --all-targets -- -D warnings")?;
     } else {
+        cargo("clippy --package tracer --features ebpf-log -- -D warnings")?;
         eprintln!("note: --source libpcap was not checked: libpcap-dev is missing");
     }
     let documentation = "doc --workspace --no-deps".split_whitespace();

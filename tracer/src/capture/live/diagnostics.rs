@@ -1,10 +1,12 @@
 //! The classifier's own log lines, on stderr. Only in builds with the feature `ebpf-log`: a line for
 //! each packet that could not be parsed is too much for a service.
 
+use std::thread;
+
 use anyhow::{Context as _, Result};
 use aya_log::EbpfLogger;
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use tokio::io::{Interest, unix::AsyncFd};
+use rustix::event::{PollFd, PollFlags, poll};
 
 use super::program::Classifier;
 use crate::notice::notice;
@@ -13,15 +15,14 @@ use crate::notice::notice;
 pub fn follow(classifier: &mut Classifier) -> Result<()> {
     log::set_logger(&Stderr).context("there is another logger")?;
     log::set_max_level(LevelFilter::Debug);
-    let logger = AsyncFd::register_with_interest(classifier.logger()?, Interest::READABLE)?;
-    tokio::spawn(write(logger));
+    let logger = classifier.logger()?;
+    thread::Builder::new().name("diagnostics".to_owned()).spawn(move || write(logger))?;
     Ok(())
 }
 
-async fn write(mut logger: AsyncFd<EbpfLogger<&'static dyn Log>>) {
-    while let Ok(mut ready) = logger.readable_mut().await {
-        ready.get_inner_mut().flush();
-        ready.clear_ready();
+fn write(mut logger: EbpfLogger<&'static dyn Log>) {
+    while poll(&mut [PollFd::new(&logger, PollFlags::IN)], None).is_ok() {
+        logger.flush();
     }
 }
 
