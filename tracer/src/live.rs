@@ -7,6 +7,7 @@
 mod changes;
 mod consumer;
 mod consumers;
+mod heap;
 #[cfg(feature = "libpcap")]
 mod libpcap;
 mod places;
