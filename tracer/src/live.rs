@@ -7,6 +7,7 @@
 mod changes;
 mod consumer;
 mod consumers;
+mod heap;
 mod kernel_side;
 #[cfg(feature = "libpcap")]
 mod libpcap;

@@ -158,6 +158,11 @@ impl Pipeline {
         self.joint.sum().segments > 0
     }
 
+    /// Bytes that its connections hold.
+    pub fn held(&self) -> usize {
+        self.tracker.held()
+    }
+
     /// Writes what was collected.
     pub fn flush(&mut self) -> io::Result<()> {
         self.lines.output.flush()

@@ -65,7 +65,7 @@ impl Tracing {
 
     /// Makes up for news that were missed.
     async fn compare(&mut self, present: &[Interface], live: &Live) {
-        for index in self.attachments.indices() {
+        for (index, _) in self.attachments.interfaces() {
             if present.iter().all(|interface| interface.index != index) {
                 self.is_gone(index);
             }

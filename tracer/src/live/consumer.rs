@@ -9,6 +9,7 @@ use ::tracing::warn;
 use anyhow::Result;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::heap::Heap;
 use crate::{
     capture::{Capture, clock},
     output::WallClock,
@@ -38,6 +39,7 @@ pub(super) struct Consumer<C> {
     /// What to say when nothing comes, and when to wonder; one consumer of several does.
     hint: String,
     hint_at: Option<Nanos>,
+    heap: Heap,
 }
 
 /// What woke the consumer.
@@ -49,7 +51,7 @@ enum Woken {
 
 impl<C: Capture> Consumer<C> {
     pub(super) fn new(capture: C, pipeline: Pipeline, stop: OwnedFd) -> Self {
-        Self { capture, pipeline, stop, hint: String::new(), hint_at: None }
+        Self { capture, pipeline, stop, hint: String::new(), hint_at: None, heap: Heap::default() }
     }
 
     /// Has it say this when nothing comes.
@@ -91,6 +93,7 @@ impl<C: Capture> Consumer<C> {
         pipeline.tick_live(now, |stats| capture.count(stats));
         // An error stays in the pipeline, which is done then.
         pipeline.flush().ok();
+        self.heap.note(self.pipeline.held());
         self.give_hint(now);
         Ok(freed)
     }

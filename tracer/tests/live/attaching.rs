@@ -4,6 +4,7 @@
 use std::{
     fs::File,
     process::{Command, Stdio},
+    thread,
 };
 
 use rustix::process::Signal;
@@ -63,6 +64,22 @@ fn leftovers_are_swept_away_however_the_next_tracer_attaches() {
     assert!(is_one_set(&set), "{set:?}");
     let said = talk(&namespace, Server::start(&namespace, "::1", 1), &[SMALL]);
     assert_shows(&tracer.interrupt(), said);
+    assert_eq!(attached(&namespace), []);
+}
+
+#[test]
+fn tracers_that_begin_at_once_do_not_trip_over_leftovers_that_another_removes() {
+    let namespace = Namespace::new();
+    (0..20).for_each(|n| namespace.ip(&format!("link add cable{n} type veth")));
+    Tracer::start(&namespace, CLSACT).kill();
+    let tracers = thread::scope(|scope| {
+        let start = || Tracer::start(&namespace, DEFAULT);
+        let starting: Vec<_> = (0..3).map(|_| scope.spawn(start)).collect();
+        starting.into_iter().map(|start| start.join().expect("it runs")).collect::<Vec<_>>()
+    });
+    for tracer in tracers {
+        tracer.interrupt();
+    }
     assert_eq!(attached(&namespace), []);
 }
 

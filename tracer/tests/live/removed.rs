@@ -23,6 +23,16 @@ fn at_veth0(namespace: &Namespace) -> usize {
     attached(namespace).iter().filter(|classifier| classifier.0 == "veth0").count()
 }
 
+/// A connection that a tracer watches from its beginning, in the first of two namespaces.
+fn watched() -> ([Namespace; 2], Server, Tracer, Client) {
+    let here = Namespace::new();
+    let there = here.connect("veth0");
+    let server = Server::start(&here, HERE[0], 1);
+    let tracer = Tracer::start(&here, CLSACT);
+    let client = Client::connect(&there, server.address());
+    ([here, there], server, tracer, client)
+}
+
 #[test]
 fn with_its_qdisc_or_its_filters_it_is_attached_again_and_goes_on() {
     for tc in [
@@ -30,11 +40,7 @@ fn with_its_qdisc_or_its_filters_it_is_attached_again_and_goes_on() {
         "filter del dev veth0 ingress",
         "filter del dev veth0 egress",
     ] {
-        let here = Namespace::new();
-        let there = here.connect("veth0");
-        let server = Server::start(&here, HERE[0], 1);
-        let tracer = Tracer::start(&here, CLSACT);
-        let mut client = Client::connect(&there, server.address());
+        let ([here, _there], server, tracer, mut client) = watched();
         client.say(Say::text(1, 100));
         here.command("tc", tc);
         wait_for("it to be attached again", || tracer.has_said(SENTENCE));
@@ -59,11 +65,7 @@ fn with_its_qdisc_or_its_filters_it_is_attached_again_and_goes_on() {
 
 #[test]
 fn what_passes_in_between_is_a_gap() {
-    let here = Namespace::new();
-    let there = here.connect("veth0");
-    let server = Server::start(&here, HERE[0], 1);
-    let tracer = Tracer::start(&here, CLSACT);
-    let mut client = Client::connect(&there, server.address());
+    let ([here, _there], server, tracer, mut client) = watched();
     client.say(Say::text(1, 100));
     wait_for("the first message to be shown", || tracer.has_told("ws.message"));
     here.command("tc", "qdisc del dev veth0 clsact");

@@ -33,7 +33,7 @@ pub(super) struct Arch {
 }
 
 /// All that are known. On x86, a kernel from before TCX, and one from after.
-const ALL: [Arch; 2] = [
+static ALL: [Arch; 2] = [
     Arch {
         name: "x86_64",
         debian: "amd64",
@@ -73,6 +73,11 @@ impl Arch {
         }
     }
 
+    /// Those of other machines.
+    pub(super) fn others() -> impl Iterator<Item = &'static Self> {
+        ALL.iter().filter(|arch| !arch.is_ours())
+    }
+
     /// Whether it is that of the machine we are on.
     pub(super) fn is_ours(&self) -> bool {
         self.name == ARCH
@@ -97,7 +102,7 @@ impl FromStr for Named {
     fn from_str(name: &str) -> Result<Self> {
         match ALL.iter().find(|arch| [arch.name, arch.debian].contains(&name)) {
             Some(arch) => Ok(Self(arch)),
-            None => bail!("known are {}", ALL.map(|arch| arch.name).join(", ")),
+            None => bail!("known are {}", ALL.each_ref().map(|arch| arch.name).join(", ")),
         }
     }
 }

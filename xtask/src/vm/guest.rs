@@ -100,11 +100,12 @@ impl Guest {
         Ok(guest)
     }
 
-    /// Where a program is that comes with the system.
+    /// Where a program is that comes with the system. A link may lead out of another system, to a
+    /// program of ours.
     fn tool(&self, name: &str) -> Result<PathBuf> {
-        let mut places = ["sbin", "usr/sbin", "bin", "usr/bin"].into_iter();
-        let path = places
-            .find_map(|place| Some(self.root.join(place).join(name)).filter(|path| path.is_file()));
+        let is_it = |path: &PathBuf| path.is_file() && !path.is_symlink();
+        let places = ["sbin", "usr/sbin", "bin", "usr/bin"];
+        let path = places.map(|place| self.root.join(place).join(name)).into_iter().find(is_it);
         path.or_else(|| shell::find(name).filter(|_| self.arch.is_ours()))
             .with_context(|| format!("there is no program {name}"))
     }

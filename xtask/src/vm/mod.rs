@@ -41,10 +41,16 @@ const PATIENCE: Patience =
 const PROBE: Patience =
     Patience { silence: Duration::from_secs(20), whole: Duration::from_secs(20) };
 
+/// What other processors run of the live tests unless they were asked for: that the program is
+/// loaded and attached, and what it makes of packets of all kinds. The rest would take long, and shows
+/// what the kernel does on any processor.
+const ELSEWHERE: [&str; 4] = ["budget::", "attaching::", "traffic::", "injected::"];
+
 /// The options of the command.
 #[derive(clap::Args, Default)]
 pub(crate) struct Options {
-    /// A processor architecture as Debian calls it, amd64 or arm64 [default: this machine's]
+    /// A processor architecture as Debian calls it, amd64 or arm64 [default: this machine's; without
+    /// --kernel and arguments also the other one, with a part of the tests]
     #[arg(long)]
     arch: Option<Named>,
 
@@ -70,14 +76,14 @@ pub(crate) fn everything() -> Result<()> {
 
 /// Runs the machines side by side, however each ends: emulated, each keeps one CPU busy.
 pub(crate) fn command(options: &Options) -> Result<()> {
-    let arch = match options.arch {
-        Some(Named(arch)) => arch,
-        None => Arch::of_this_machine()?,
-    };
+    let wanted = wanted(options)?;
     setup::everything()?;
     let directory = shell::workspace().join("target/vm");
-    let ready = prepare(arch, options, &directory)
-        .with_context(|| format!("cannot make machines of {}", arch.name))?;
+    let mut ready = Vec::new();
+    for (arch, args) in wanted {
+        let machines = prepare(arch, options, &args, &directory);
+        ready.extend(machines.with_context(|| format!("cannot make machines of {}", arch.name))?);
+    }
     let outcomes: Result<Vec<_>> = thread::scope(|scope| {
         let running: Vec<_> = ready.iter().map(|ready| scope.spawn(|| ready.run())).collect();
         let ended = running
@@ -88,8 +94,27 @@ pub(crate) fn command(options: &Options) -> Result<()> {
     conclude(&outcomes?, &directory.join("summary.md"))
 }
 
+/// The architectures, each with the arguments for its test programs.
+fn wanted(options: &Options) -> Result<Vec<(&'static Arch, Vec<String>)>> {
+    let args = options.args.clone();
+    if let Some(Named(arch)) = options.arch {
+        return Ok(vec![(arch, args)]);
+    }
+    let mut wanted = vec![(Arch::of_this_machine()?, args)];
+    if options.kernel.is_empty() && options.args.is_empty() {
+        let elsewhere = ELSEWHERE.map(str::to_owned);
+        wanted.extend(Arch::others().map(|arch| (arch, elsewhere.to_vec())));
+    }
+    Ok(wanted)
+}
+
 /// Makes the machines of one architecture.
-fn prepare(arch: &'static Arch, options: &Options, directory: &Path) -> Result<Vec<Ready>> {
+fn prepare(
+    arch: &'static Arch,
+    options: &Options,
+    args: &[String],
+    directory: &Path,
+) -> Result<Vec<Ready>> {
     setup::virtual_machines(arch.emulator, arch.emulator_package)?;
     let packages = Packages::of(arch, directory)?;
     let kernels = kernels(options, arch, &packages)?;
@@ -97,7 +122,7 @@ fn prepare(arch: &'static Arch, options: &Options, directory: &Path) -> Result<V
     let mut accelerator = None;
     let mut ready = Vec::new();
     for kernel in kernels {
-        let place = Place::prepare(directory, &kernel, guest.clone(), &options.args)?;
+        let place = Place::prepare(directory, &kernel, guest.clone(), args)?;
         let accelerator = match accelerator {
             Some(known) => known,
             None => *accelerator.insert(probe(arch, &kernel, &place)?),
@@ -242,4 +267,26 @@ fn conclude(outcomes: &[Outcome], file: &Path) -> Result<()> {
         releases.join(", "),
         file.with_file_name("RELEASE/console.log").display()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_architectures_join_in_unless_something_was_asked_for() {
+        let count = |options: &Options| wanted(options).expect("it is known").len();
+        assert_eq!(count(&Options::default()), 2);
+        let args = vec!["budget".to_owned()];
+        assert_eq!(count(&Options { args, ..Options::default() }), 1);
+        let kernel = vec!["6.1".parse().expect("a series")];
+        assert_eq!(count(&Options { kernel, ..Options::default() }), 1);
+        for name in ["amd64", "arm64"] {
+            let arch = Some(name.parse::<Named>().expect("an architecture"));
+            let wanted = wanted(&Options { arch, ..Options::default() }).expect("it is known");
+            assert_eq!(wanted.len(), 1);
+            assert_eq!(wanted[0].0.debian, name);
+            assert!(wanted[0].1.is_empty(), "all tests");
+        }
+    }
 }

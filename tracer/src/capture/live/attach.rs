@@ -100,11 +100,6 @@ impl Attachments {
         self.interfaces.values().map(|attached| attached.name.clone()).collect()
     }
 
-    /// The interfaces' numbers.
-    pub fn indices(&self) -> Vec<u32> {
-        self.interfaces.keys().copied().collect()
-    }
-
     /// Takes note of the name of an interface; the one it had, if that was another.
     pub fn rename(&mut self, index: u32, name: &str) -> Option<String> {
         let known = self.interfaces.get_mut(&index).filter(|known| known.name != name)?;

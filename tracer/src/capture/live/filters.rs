@@ -18,6 +18,7 @@ use rtnetlink::{
 use super::interface::{Interface, LinkLayer};
 
 /// A filter of some tracer's.
+#[derive(PartialEq)]
 struct Filter {
     hook: TcAttachType,
     priority: u16,
@@ -28,11 +29,16 @@ struct Filter {
 pub async fn sweep(handle: &Handle, interfaces: &[Interface]) -> Result<usize> {
     let mut swept = 0;
     for interface in interfaces {
-        for filter in ours(handle, interface.index).await? {
-            if !is_running(filter.handle) {
-                remove(interface, &filter)
-                    .with_context(|| format!("cannot remove a leftover from {}", interface.name))?;
-                swept += 1;
+        let leftovers = ours(handle, interface.index).await?;
+        for filter in leftovers.into_iter().filter(|filter| !is_running(filter.handle)) {
+            match remove(interface, &filter) {
+                Ok(()) => swept += 1,
+                // Another tracer that begins does the same.
+                Err(_) if !ours(handle, interface.index).await?.contains(&filter) => {}
+                Err(error) => {
+                    let what = format!("cannot remove a leftover from {}", interface.name);
+                    return Err(error).context(what);
+                }
             }
         }
     }

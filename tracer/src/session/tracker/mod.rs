@@ -413,6 +413,11 @@ impl Tracker {
         self.summaries.all()
     }
 
+    /// Bytes that the connections hold.
+    pub fn held(&self) -> usize {
+        self.held
+    }
+
     /// Counters so far; those of the capture are left 0.
     pub fn stats(&self) -> Stats {
         Stats {

@@ -22,6 +22,9 @@ use crate::{
 };
 
 const RESETS: usize = 6_000;
+/// Connections that say so much of a head at a time.
+const BURST: usize = 400;
+const HEAD: usize = 60_000;
 /// Nobody answers them.
 const HALF_OPEN: usize = 3_000;
 
@@ -68,6 +71,42 @@ fn connections_opened_and_reset_are_all_told_and_take_no_memory() {
     assert_eq!(ends.count(), RESETS);
     // A connection of which something is kept takes more than a KiB.
     assert!(after < before + 6, "from {before} to {after} MiB");
+}
+
+/// Opens a connection, and says the beginning of a head that has no end yet.
+fn begin_a_long_head(server: SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(server).expect("the server listens");
+    let head = format!("GET /{} HTTP/1.1\r\n", "x".repeat(HEAD));
+    stream.write_all(head.as_bytes()).expect("there is room for it");
+    stream
+}
+
+#[test]
+fn memory_of_a_burst_is_given_back_although_somebody_who_came_late_stays() {
+    let namespace = Namespace::new();
+    // Nobody accepts: the kernel takes what is said.
+    let listener = namespace.run(|| {
+        let (kind, flags) = (SocketType::STREAM, SocketFlags::CLOEXEC);
+        let listener = socket_with(AddressFamily::INET, kind, flags, None)?;
+        rustix::net::bind(&listener, &SocketAddr::from(([127, 0, 0, 1], crate::server::PORT)))?;
+        rustix::net::listen(&listener, 2 * BURST as i32)?;
+        Ok::<_, rustix::io::Errno>(TcpListener::from(listener))
+    });
+    let listener = listener.expect("the port is free");
+    let address = listener.local_addr().expect("it is bound");
+    let tracer = Tracer::start(&namespace, DEFAULT);
+    let before = memory(&tracer);
+    let burst: Vec<_> = namespace.run(|| (0..BURST).map(|_| begin_a_long_head(address)).collect());
+    let late = namespace.run(|| begin_a_long_head(address));
+    let in_the_burst = wait_for("the heads to be held", || {
+        Some(memory(&tracer)).filter(|memory| *memory > before + ((BURST * HEAD) >> 20) as u64)
+    });
+    drop(burst);
+    drop(listener);
+    wait_for("memory to be given back", || {
+        (memory(&tracer) < before + (in_the_burst - before) / 4).then_some(())
+    });
+    drop(late);
 }
 
 #[test]
