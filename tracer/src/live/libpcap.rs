@@ -15,10 +15,11 @@ use crate::{
     },
     config::{Config, Live},
     notice::notice,
+    sink::Outputs,
 };
 
 /// Traces until a signal comes, or enough messages have.
-pub(super) async fn trace(live: &Live, config: &Config) -> Result<()> {
+pub(super) async fn trace(live: &Live, config: &Config, outputs: Outputs) -> Result<()> {
     privilege::check(&privilege::FOR_LIBPCAP)?;
     let mut signals = Signals::new()?;
     let names = live.interfaces.clone().unwrap_or_else(|| vec!["any".to_owned()]);
@@ -30,7 +31,7 @@ pub(super) async fn trace(live: &Live, config: &Config) -> Result<()> {
             .unwrap_or_else(|| rings::for_this_machine(config.options.limits.payload)),
     };
     let packets = Packets::open(&names, settings)?;
-    let mut consumers = Consumers::start(vec![packets], "libpcap", &names, config)?;
+    let mut consumers = Consumers::start(vec![packets], "libpcap", &names, config, outputs)?;
     let (ports, on, place) = (&config.ports, names.join(", "), place(config));
     notice(format_args!("tracing port {ports} on {on}{place} (libpcap); Ctrl-C ends"));
     tokio::select! {
