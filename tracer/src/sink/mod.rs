@@ -240,3 +240,6 @@ impl Monitor {
         self.0.iter().for_each(|(_, observer)| observer.reopen());
     }
 }
+
+#[cfg(test)]
+mod tests;
