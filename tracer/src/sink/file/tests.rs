@@ -105,7 +105,7 @@ fn of_whatever_is_written_nothing_is_lost_twice_or_torn() {
     for _ in 0..20 {
         let disk = Disk::new();
         let mut expected = String::new();
-        let limit = 20 + random.below(200) as u64;
+        let limit = 20 + random.below(200);
         for _ in 0..10 {
             let mut file = disk.open(by_size(limit, 9_999));
             for _ in 0..random.below(5) {

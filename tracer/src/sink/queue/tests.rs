@@ -86,9 +86,9 @@ fn what_comes_out_and_what_is_dropped_add_up_among_threads() {
     drop(sender);
     let threads = senders.map(|sender| {
         thread::spawn(move || {
-            (0..2000).for_each(|_| {
+            for _ in 0..2000 {
                 sender.push(&of_lengths(&[40, 9]));
-            })
+            }
         })
     });
     let drained = drain(&receiver);
