@@ -45,7 +45,10 @@ struct State {
     is_dropping: bool,
     dropped: Amount,
     senders: usize,
+    /// Nobody takes anything any more,
     is_abandoned: bool,
+    /// and nobody misses it.
+    is_over: bool,
     is_to_reopen: bool,
 }
 
@@ -125,7 +128,7 @@ impl Shared {
 
     /// How many of a batch's first events can be taken.
     fn fitting(&self, state: &State, batch: &Batch) -> usize {
-        if state.is_dropping && state.held > self.limit / 2 {
+        if state.is_abandoned || state.is_dropping && state.held > self.limit / 2 {
             return 0;
         }
         // An event that is larger than the queue has to come through some time, too.
@@ -170,7 +173,8 @@ impl Sender {
         if self.shared.overflow == Overflow::Wait {
             state = self.wait_for_room(state, batch);
         }
-        if state.is_abandoned {
+        let is_failing = state.is_abandoned && self.shared.overflow == Overflow::Wait;
+        if state.is_over || is_failing {
             return Pushed::Whole;
         }
         let fitting = self.shared.fitting(&state, batch);
@@ -266,6 +270,11 @@ impl Receiver {
             let waited = self.shared.orders.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+
+    /// Leaves as one who has what it wanted: what still comes is no loss.
+    pub(super) fn leave(self) {
+        self.shared.state().is_over = true;
     }
 
     /// Gives up: what is in the queue, and `more`, counts as dropped. How much that is comes out.

@@ -106,7 +106,10 @@ impl Worker {
             }
         };
         match stop {
-            Stop::Over => Ok(()),
+            Stop::Over => {
+                self.receiver.leave();
+                Ok(())
+            }
             Stop::Failed(error, left) => Err(Loss { error, lost: self.receiver.give_up(left) }),
         }
     }

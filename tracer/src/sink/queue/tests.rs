@@ -30,14 +30,14 @@ fn drain(receiver: &Receiver) -> Vec<(char, u64)> {
 fn what_finds_no_room_is_dropped_as_whole_events_and_told_in_its_place() {
     let (sender, receiver, all) = dropping();
     assert_eq!(sender.push(&of_lengths(&[200, 200])), Pushed::Whole);
-    assert_eq!(sender.push(&of_lengths(&[200, 100, 1, 1, 300])), Pushed::BeginsToDrop);
+    assert_eq!(sender.push(&of_lengths(&[100, 400])), Pushed::BeginsToDrop);
     assert_eq!(sender.push(&of_lengths(&[1])), Pushed::GoesOnDropping, "there is room for it");
-    assert_eq!(all.amount(), Amount { events: 2, bytes: 301 });
+    assert_eq!(all.amount(), Amount { events: 2, bytes: 401 });
     let Next::Events(first) = receiver.next() else { panic!("events") };
     assert_eq!(first.amount().events, 2);
     assert_eq!(sender.push(&of_lengths(&[7])), Pushed::Whole, "half of it is free");
     drop(sender);
-    assert_eq!(drain(&receiver), [('+', 4), ('-', 2), ('+', 1)]);
+    assert_eq!(drain(&receiver), [('+', 1), ('-', 2), ('+', 1)]);
 }
 
 #[test]
@@ -108,6 +108,19 @@ fn nobody_waits_for_an_output_that_has_ended() {
     drop(receiver);
     assert_eq!(waiting.join().unwrap(), Pushed::Whole);
     assert!(sender.observe().has_ended());
+}
+
+#[test]
+fn what_comes_after_an_output_has_failed_is_counted_but_not_what_nobody_wants() {
+    let (sender, receiver, all) = dropping();
+    drop(receiver);
+    assert_eq!(sender.push(&of_lengths(&[1, 2])), Pushed::BeginsToDrop);
+    assert_eq!(sender.push(&of_lengths(&[3])), Pushed::GoesOnDropping);
+    assert_eq!(all.amount(), Amount { events: 3, bytes: 6 });
+    let (sender, receiver, all) = dropping();
+    receiver.leave();
+    assert_eq!(sender.push(&of_lengths(&[1, 2])), Pushed::Whole);
+    assert!(all.amount().is_zero());
 }
 
 #[test]
