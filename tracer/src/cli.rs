@@ -13,6 +13,7 @@ use tracer_common::record::MAX_RINGS;
 use crate::{
     config::{PortList, Size},
     config_file,
+    sink::{Span, Target},
 };
 
 const EXAMPLES: &str = "\
@@ -21,6 +22,7 @@ Examples:
   sudo tracer -p 80,8000-8100 -i eth0       other ports, one interface
   sudo tracer --segments -X                 with every TCP segment, payloads in hexadecimal too
   sudo tracer --format json > chat.jsonl    one JSON object a line
+  sudo tracer -o - -o /var/log/chat.jsonl   standard output, and a file that is appended to
   tcpdump -w - port 7272 | tracer -r -      decode a capture; needs no privileges
 ";
 
@@ -57,7 +59,12 @@ pub struct Cli {
     #[arg(short, long, value_name = "FILE")]
     pub read: Option<PathBuf>,
 
-    /// Output format [default: text on a terminal, json otherwise]
+    /// Where events go, repeatable: `-` (standard output), a file, `journald`, or a socket that
+    /// somebody listens on, `unix:PATH` or `tcp:HOST:PORT`
+    #[arg(short, long, value_name = "TARGET", default_value = "-")]
+    pub output: Vec<Target>,
+
+    /// Output format, of all outputs but `journald` [default: text on a terminal, json otherwise]
     #[arg(long)]
     pub format: Option<FormatName>,
 
@@ -147,6 +154,10 @@ pub struct Cli {
     #[arg(long)]
     pub check_config: bool,
 
+    /// Outputs that are not a terminal or a pipe.
+    #[command(flatten)]
+    pub outputs: OutputArgs,
+
     /// Bounds of memory and time.
     #[command(flatten)]
     pub limits: LimitArgs,
@@ -189,6 +200,33 @@ fn with_file(command: Command, path: &Path) -> Result<Command, String> {
     let text = fs::read_to_string(path)
         .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     config_file::give_defaults(command, path, &text)
+}
+
+/// What becomes of files, and of events that wait.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Outputs")]
+pub struct OutputArgs {
+    /// Begin a new file before it has more bytes; the old ones are FILE.1, FILE.2 …
+    #[arg(long, value_name = "SIZE")]
+    pub rotate_size: Option<Size>,
+
+    /// Begin a new file at this age of the old one: 3600, 90s, 15m, 12h, 7d
+    #[arg(long, value_name = "TIME")]
+    pub rotate_age: Option<Span>,
+
+    /// Old files to keep
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 7,
+        value_parser = clap::value_parser!(u32).range(1..=9_999)
+    )]
+    pub rotate_keep: u32,
+
+    /// Events that wait for each output; beyond, they are dropped and counted. Standard output alone
+    /// has no buffer but the kernel's
+    #[arg(long, value_name = "SIZE", default_value = "8MiB")]
+    pub output_buffer: Size,
 }
 
 /// Bounds of memory and time, each with its default.

@@ -1,14 +1,18 @@
 //! Raw arguments become one validated configuration before anything runs.
 
+mod outputs;
+
 use std::{fmt, path::PathBuf, str::FromStr};
+
+use outputs::{Looks, not_to_itself, wanted_outputs};
 
 use tracer_common::ports::PortSet;
 
 use crate::{
-    cli::{Attach, CaptureName, Cli, FormatName, LimitArgs, When},
-    output::Style,
+    cli::{Attach, CaptureName, Cli, LimitArgs},
     segment::{Nanos, SECOND},
     session::{Limits, Options},
+    sink::Wanted,
 };
 
 /// What a run is to do.
@@ -19,10 +23,8 @@ pub struct Config {
     pub ports: PortList,
     /// What is wanted of the decoder.
     pub options: Options,
-    /// The output format.
-    pub format: FormatName,
-    /// How text looks.
-    pub style: Style,
+    /// Where events go, and how they look there.
+    pub outputs: Vec<Wanted>,
     /// Messages to stop after.
     pub count: Option<u64>,
     /// Time between `stats` events; `None`: only at the end.
@@ -86,6 +88,7 @@ impl Config {
             interface,
             netns,
             read,
+            output,
             format,
             color,
             segments,
@@ -102,19 +105,14 @@ impl Config {
             ring_size,
             no_bypass,
             keep_privileges,
+            outputs,
             limits,
             log: _,
             log_level: _,
             config: _,
             check_config: _,
         } = cli;
-        let color = match color {
-            When::Always => true,
-            When::Never => false,
-            When::Auto => surroundings.is_terminal && !surroundings.is_colorless,
-        };
-        let by_surroundings =
-            if surroundings.is_terminal { FormatName::Text } else { FormatName::Json };
+        let looks = Looks { format, color, hex, surroundings };
         // Who asks for every segment gets every segment, and gaps where they are cut.
         let elides = snaplen.is_none() && !segments && payload_limit.0 <= MAX_ELIDING_LIMIT;
         let source = match read {
@@ -134,6 +132,9 @@ impl Config {
                 shown: if elides { payload_limit.0 as u32 } else { u32::MAX },
             }),
         };
+        if matches!(source, Source::Live(_)) {
+            not_to_itself(&output, &port)?;
+        }
         Ok(Self {
             source,
             options: Options {
@@ -144,8 +145,7 @@ impl Config {
                 limits: bounds(&limits, payload_limit),
             },
             ports: port,
-            format: format.unwrap_or(by_surroundings),
-            style: Style { color, hex },
+            outputs: wanted_outputs(output, &outputs, looks)?,
             count,
             stats_interval: (stats_interval > 0).then(|| stats_interval.saturating_mul(SECOND)),
         })
@@ -422,17 +422,6 @@ mod tests {
         assert!(config(&["--max-connections", "0"]).is_err());
         let limits = config(&["--payload-limit", "unlimited"]).unwrap().options.limits;
         assert_eq!(limits.payload, limits.memory / 8, "what is shown is a part of what is held");
-    }
-
-    #[test]
-    fn the_format_follows_standard_output() {
-        let format = |args: &[&str], is_terminal| {
-            let cli = Cli::try_parse_from([&["tracer"], args].concat()).unwrap();
-            Config::new(cli, Surroundings { is_terminal, is_colorless: false }).unwrap().format
-        };
-        assert_eq!(format(&[], true), FormatName::Text);
-        assert_eq!(format(&[], false), FormatName::Json);
-        assert_eq!(format(&["--format", "text"], false), FormatName::Text);
     }
 
     #[test]

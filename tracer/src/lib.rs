@@ -2,7 +2,8 @@
 //!
 //! Data goes one way: `capture` yields [`segment::Segment`]s, `tcp` puts the streams together,
 //! `http` and `ws` decode them, `session` holds the connections' states, `event` is what it has to
-//! say and `output` writes that. The modules in the middle are pure: no I/O, no clock, no threads.
+//! say, `output` formats that and `sink` takes it where it is wanted. The modules in the middle are
+//! pure: no I/O, no clock, no threads.
 
 pub mod capture;
 pub mod cli;
@@ -20,9 +21,9 @@ pub mod read;
 pub mod sandbox;
 pub mod segment;
 pub mod session;
+pub mod sink;
 pub mod tcp;
 #[cfg(test)]
 mod test_random;
-#[cfg(feature = "live")]
 mod writable;
 pub mod ws;

@@ -14,7 +14,6 @@ mod libpcap;
 mod places;
 mod rings;
 mod signals;
-mod standard_output;
 
 use ::tracing::info;
 use anyhow::Result;
@@ -27,6 +26,7 @@ use crate::{
     cli::CaptureName,
     config::{Config, Live},
     sandbox,
+    sink::{Outputs, Overflow},
 };
 use consumers::report;
 use kernel_side::Tracing;
@@ -35,28 +35,30 @@ use signals::Signals;
 /// Traces until a signal comes, or enough messages have.
 pub fn run(live: &Live, config: &Config) -> Result<()> {
     descriptors::provide()?;
+    // Their threads are to stay outside of the namespace, where collectors are.
+    let outputs = Outputs::open(&config.outputs, Overflow::Drop)?;
     if let Some(wanted) = &live.netns {
         // Before there are threads and sockets, which all are to be inside.
         netns::enter(wanted)?;
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match live.capture {
-        CaptureName::Bpf => runtime.block_on(trace(live, config)),
+        CaptureName::Bpf => runtime.block_on(trace(live, config, outputs)),
         #[cfg(feature = "libpcap")]
-        CaptureName::Libpcap => runtime.block_on(libpcap::trace(live, config)),
+        CaptureName::Libpcap => runtime.block_on(libpcap::trace(live, config, outputs)),
         #[cfg(not(feature = "libpcap"))]
         CaptureName::Libpcap => anyhow::bail!("this tracer was built without libpcap"),
     }
 }
 
-async fn trace(live: &Live, config: &Config) -> Result<()> {
+async fn trace(live: &Live, config: &Config, outputs: Outputs) -> Result<()> {
     privilege::check(privilege::FOR_BPF)?;
     let mut signals = Signals::new()?;
     let mut tracing = Tracing::begin(live, config).await?;
     if !live.keep_privileges {
         sandbox::enter(privilege::kept(tracing.attachments.method()))?;
     }
-    let mut consumers = match tracing.start_consumers(live, config) {
+    let mut consumers = match tracing.start_consumers(live, config, outputs) {
         Ok(consumers) => consumers,
         Err(error) => {
             tracing.end().await;

@@ -8,12 +8,12 @@ use std::{io, sync::Arc};
 use joint::{Joint, Wanted};
 
 use crate::{
-    cli::FormatName,
     config::Config,
     event::{Body, Event, SCHEMA_VERSION, Sink, Start, Stats},
-    output::{Json, Output, Text, WallClock},
+    output::{Look, WallClock},
     segment::{Interest, Nanos, Segment},
     session::{ConnectionSummary, Tracker},
+    sink::Feed,
 };
 
 /// Decodes segments and writes events.
@@ -26,9 +26,9 @@ pub struct Pipeline {
     ports: String,
 }
 
-/// The output, up to the wanted number of messages.
+/// The outputs, up to the wanted number of messages.
 struct Lines {
-    output: Output,
+    feed: Feed,
     /// How many are still wanted, by all pipelines.
     wanted: Option<Arc<Wanted>>,
 }
@@ -44,7 +44,7 @@ impl Sink for Lines {
                 return;
             }
         }
-        self.output.emit(event);
+        self.feed.emit(event);
     }
 }
 
@@ -73,33 +73,37 @@ pub struct Finished {
 }
 
 impl Pipeline {
-    /// A pipeline that writes to `to`.
+    /// A pipeline that writes to `to` what the first output would be given.
     pub fn new(config: &Config, to: Box<dyn io::Write + Send>) -> Self {
-        Self::several(config, vec![to]).remove(0)
+        let look = config.outputs.first().map_or(Look::Json, |wanted| wanted.look);
+        Self::several(config, vec![Feed::direct(look, to)]).remove(0)
     }
 
-    /// The pipelines of a run whose connections are divided among them: one for each place to write
-    /// to. Each `write_all` is of whole lines.
-    pub fn several(config: &Config, to: Vec<Box<dyn io::Write + Send>>) -> Vec<Self> {
-        let joint = Arc::new(Joint::new(to.len(), config.stats_interval));
+    /// The pipelines of a run whose connections are divided among them: one for each feed. Those of a
+    /// run lead to the same outputs.
+    pub fn several(config: &Config, feeds: Vec<Feed>) -> Vec<Self> {
+        let joint = Arc::new(Joint::new(feeds.len(), config.stats_interval));
         let wanted = config.count.map(|count| Arc::new(Wanted::new(count)));
-        let trackers = Tracker::several(config.options.clone(), to.len());
-        let each = trackers.into_iter().zip(to).enumerate();
-        each.map(|(number, (tracker, to))| {
-            let output = match config.format {
-                FormatName::Json => Output::new(Box::new(Json::default()), to),
-                FormatName::Text => Output::new(Box::new(Text::new(config.style)), to),
-            };
-            let lines = Lines { output, wanted: wanted.clone() };
+        let trackers = Tracker::several(config.options.clone(), feeds.len());
+        let each = trackers.into_iter().zip(feeds).enumerate();
+        each.map(|(number, (tracker, feed))| {
+            let lines = Lines { feed, wanted: wanted.clone() };
             let ports = config.ports.to_string();
             Self { tracker, lines, joint: Arc::clone(&joint), number, ports }
         })
         .collect()
     }
 
+    /// Writes to other outputs from now on. What was collected goes to those that it had.
+    pub fn redirect(&mut self, feed: Feed) -> io::Result<()> {
+        let flushed = self.flush();
+        self.lines.feed = feed;
+        flushed
+    }
+
     /// Sets the clock that shows the time of events.
     pub fn set_clock(&mut self, clock: WallClock) {
-        self.lines.output.clock = clock;
+        self.lines.feed.set_clock(clock);
     }
 
     /// Says that the run begins.
@@ -115,7 +119,7 @@ impl Pipeline {
             ports: &self.ports,
         };
         let body = Body::Start(start);
-        self.lines.output.emit(&Event { time, conn: None, from: None, body });
+        self.lines.feed.emit(&Event { time, conn: None, from: None, body });
     }
 
     /// Takes a segment. Says what more of its direction is good for.
@@ -150,7 +154,7 @@ impl Pipeline {
     /// Whether nothing more is wanted: enough messages, or nowhere to write them.
     pub fn is_done(&self) -> bool {
         self.lines.wanted.as_ref().is_some_and(|wanted| wanted.is_none())
-            || self.lines.output.has_failed()
+            || self.lines.feed.has_failed()
     }
 
     /// Whether any pipeline of the run had a segment by its latest tick.
@@ -165,7 +169,7 @@ impl Pipeline {
 
     /// Writes what was collected.
     pub fn flush(&mut self) -> io::Result<()> {
-        self.lines.output.flush()
+        self.lines.feed.flush()
     }
 
     /// Ends the run: what waits comes out, then, if no other pipeline is at work, the last `stats`.
@@ -185,8 +189,9 @@ impl Pipeline {
         counters: impl FnOnce(&mut Stats),
     ) -> Stats {
         counters(&mut stats);
+        stats.dropped = self.lines.feed.dropped().events;
         let body = Body::Stats(stats);
-        self.lines.output.emit(&Event { time, conn: None, from: None, body });
+        self.lines.feed.emit(&Event { time, conn: None, from: None, body });
         stats
     }
 }

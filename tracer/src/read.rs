@@ -20,6 +20,7 @@ use crate::{
     pipeline::{Finished, Listening, Pipeline},
     segment::{Nanos, Segment},
     session::busiest,
+    sink::{Outputs, Overflow},
 };
 
 /// File time between two looks at what is due.
@@ -45,8 +46,9 @@ pub fn stdin(config: &Config) -> Result<()> {
 
 fn capture(input: impl Read, name: &str, config: &Config) -> Result<()> {
     let mut reader = Reader::new(input).with_context(|| format!("cannot read {name}"))?;
+    let outputs = Outputs::open(&config.outputs, Overflow::Wait)?;
     let mut run = Run {
-        pipeline: Pipeline::new(config, Box::new(io::stdout())),
+        pipeline: Pipeline::several(config, vec![outputs.feed()]).remove(0),
         config,
         name,
         counted: Stats::default(),
@@ -61,7 +63,7 @@ fn capture(input: impl Read, name: &str, config: &Config) -> Result<()> {
             unsupported.packets, unsupported.link_type
         );
     }
-    run.finish()?;
+    run.finish(outputs)?;
     read.with_context(|| format!("cannot read {name} to its end"))
 }
 
@@ -130,7 +132,7 @@ impl Run<'_> {
         self.pipeline.segment(segment);
     }
 
-    fn finish(mut self) -> Result<()> {
+    fn finish(mut self, outputs: Outputs) -> Result<()> {
         let time = self.time.unwrap_or_default();
         if self.time.is_none() {
             self.start(time);
@@ -141,6 +143,7 @@ impl Run<'_> {
             stats.unparsed = unparsed;
         });
         written?;
+        outputs.finish()?;
         let stats = stats.unwrap_or_default();
         logs::say(&summary(&stats, &busiest(connections)));
         if stats.segments == 0 {

@@ -88,6 +88,9 @@ fn bad_values_are_bad_usage_and_are_named() {
         ("--snaplen", "abc"),
         ("--count", "x"),
         ("--format", "xml"),
+        ("--output", "udp:collector:5170"),
+        ("--output-buffer", "much"),
+        ("--rotate-age", "1w"),
         ("--no-such-option", "value"),
     ] {
         let argument = format!("{option}={value}");
@@ -112,6 +115,7 @@ fn help_tells_of_every_option_and_gives_examples() {
         "-p, --port",
         "-i, --interface",
         "-r, --read",
+        "-o, --output",
         "--format",
         "--segments",
         "--frames",

@@ -54,4 +54,5 @@ fn every_test_that_the_tables_name_exists() {
     names_tests_that_exist("decoding.md", 100);
     names_tests_that_exist("faults.md", 20);
     names_tests_that_exist("interfaces.md", 40);
+    names_tests_that_exist("outputs.md", 20);
 }

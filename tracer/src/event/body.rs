@@ -111,6 +111,13 @@ pub enum Body<'a> {
     Segment(SegmentInfo<'a>),
     /// Counters so far.
     Stats(Stats),
+    /// Events that this output had no room for: it was too slow.
+    Dropped {
+        /// How many, of all kinds.
+        events: u64,
+        /// Their bytes, in this output's format.
+        bytes: u64,
+    },
 }
 
 /// The first event.
@@ -421,6 +428,8 @@ pub struct Stats {
     pub gaps: u64,
     /// SYNs that were not answered yet and made room for others.
     pub forgotten_syns: u64,
+    /// Events that outputs had no room for, all outputs together.
+    pub dropped: u64,
 }
 
 impl Body<'_> {
@@ -444,6 +453,7 @@ impl Body<'_> {
             Self::TcpClose(_) => "tcp.close",
             Self::Segment(_) => "segment",
             Self::Stats(_) => "stats",
+            Self::Dropped { .. } => "dropped",
         }
     }
 }

@@ -10,7 +10,6 @@ use tokio::{sync::oneshot, task::JoinSet, time::sleep};
 use super::{
     consumer::{Consumer, Ended, set_clock},
     signals::Signals,
-    standard_output::{self, StandardOutput},
 };
 use crate::{
     capture::{Capture, clock, netns},
@@ -19,6 +18,7 @@ use crate::{
     output::summary,
     pipeline::{Finished, Listening, Pipeline},
     session::busiest,
+    sink::{Monitor, Outputs, standard_output},
 };
 
 /// Signals that come so close together are one.
@@ -31,6 +31,7 @@ pub(super) struct Consumers {
     /// Wait for the ends of those that are at work.
     at_work: JoinSet<Result<Ended>>,
     ended: Vec<Ended>,
+    outputs: Outputs,
     /// Written to, it ends them all.
     stop: OwnedFd,
 }
@@ -42,14 +43,15 @@ impl Consumers {
         source: &str,
         interfaces: &[String],
         config: &Config,
+        outputs: Outputs,
     ) -> Result<Self> {
-        let outputs = captures.iter().map(|_| Box::new(StandardOutput) as Box<_>).collect();
-        let mut pipelines = Pipeline::several(config, outputs);
+        let feeds = captures.iter().map(|_| outputs.feed()).collect();
+        let mut pipelines = Pipeline::several(config, feeds);
         if let Some(first) = pipelines.first_mut() {
             begin(first, source, interfaces, config)?;
         }
         let stop = eventfd(0, EventfdFlags::CLOEXEC).context("cannot make an eventfd")?;
-        let mut consumers = Self { at_work: JoinSet::new(), ended: Vec::new(), stop };
+        let mut consumers = Self { at_work: JoinSet::new(), ended: Vec::new(), outputs, stop };
         for (number, (capture, pipeline)) in captures.into_iter().zip(pipelines).enumerate() {
             let mut consumer = Consumer::new(capture, pipeline, consumers.stop.try_clone()?);
             if number == 0 {
@@ -93,17 +95,43 @@ impl Consumers {
             signals.forget();
             signals.next().await;
         };
+        let monitor = self.outputs.monitor();
         let all = async {
             while self.next_to_end().await? {}
-            Ok(self.ended)
+            let Self { mut ended, outputs, .. } = self;
+            finish(outputs, &mut ended).await?;
+            Ok(ended)
         };
         tokio::select! {
             all = all => all,
             () = impatience => bail!("interrupted before everything was written"),
-            () = sleep(PATIENCE) => {
-                bail!("the output is blocked: what was not written yet is lost")
-            }
+            () = sleep(PATIENCE) => bail!("{}: what was not written yet is lost", blocked(&monitor)),
         }
+    }
+}
+
+/// Waits until outputs have written what waits for them, in a thread of its own: one that is stuck must
+/// not keep us from losing our patience.
+async fn finish(outputs: Outputs, ended: &mut [Ended]) -> Result<()> {
+    let (sender, finished) = oneshot::channel();
+    let dropped = outputs.total();
+    thread::Builder::new().name("outputs".to_owned()).spawn(move || {
+        sender.send(outputs.finish()).ok();
+    })?;
+    finished.await.context("an output has failed")??;
+    for stats in ended.iter_mut().filter_map(|ended| ended.finished.stats.as_mut()) {
+        stats.dropped = dropped.amount().events;
+    }
+    Ok(())
+}
+
+/// Which outputs have not come to their ends.
+fn blocked(monitor: &Monitor) -> String {
+    let states = monitor.states().into_iter();
+    let names: Vec<_> = states.filter(|state| !state.has_ended).map(|state| state.name).collect();
+    match names.as_slice() {
+        [] => "the output is blocked".to_owned(),
+        names => format!("the output is blocked ({})", names.join(", ")),
     }
 }
 

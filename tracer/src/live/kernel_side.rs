@@ -23,6 +23,7 @@ use crate::{
         wishes::{LeavesOut, Wishes},
     },
     config::{Config, Live},
+    sink::Outputs,
 };
 
 /// What is attached where.
@@ -101,7 +102,12 @@ impl Tracing {
         Ok(())
     }
 
-    pub(super) fn start_consumers(&mut self, live: &Live, config: &Config) -> Result<Consumers> {
+    pub(super) fn start_consumers(
+        &mut self,
+        live: &Live,
+        config: &Config,
+        outputs: Outputs,
+    ) -> Result<Consumers> {
         let counters = Arc::new(KernelCounters::new(self.classifier.take_counters()?));
         let wishes = Wishes::new(self.classifier.take_flows()?, leaves_out(live));
         let rings = self.classifier.take_records()?.into_iter();
@@ -110,7 +116,8 @@ impl Tracing {
             counters: Arc::clone(&counters),
             wishes: wishes.clone(),
         });
-        Consumers::start(captures.collect(), "live", &self.attachments.names(), config)
+        let names = self.attachments.names();
+        Consumers::start(captures.collect(), "live", &names, config, outputs)
     }
 
     /// `tracing port 7272 on lo, eth0 in the network namespace blue (TCX)`

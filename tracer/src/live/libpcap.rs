@@ -17,10 +17,11 @@ use crate::{
     },
     config::{Config, Live},
     sandbox,
+    sink::Outputs,
 };
 
 /// Traces until a signal comes, or enough messages have.
-pub(super) async fn trace(live: &Live, config: &Config) -> Result<()> {
+pub(super) async fn trace(live: &Live, config: &Config, outputs: Outputs) -> Result<()> {
     privilege::check(privilege::FOR_LIBPCAP)?;
     let mut signals = Signals::new()?;
     let names = live.interfaces.clone().unwrap_or_else(|| vec!["any".to_owned()]);
@@ -35,7 +36,7 @@ pub(super) async fn trace(live: &Live, config: &Config) -> Result<()> {
     if !live.keep_privileges {
         sandbox::enter(CapabilitySet::empty())?;
     }
-    let mut consumers = Consumers::start(vec![packets], "libpcap", &names, config)?;
+    let mut consumers = Consumers::start(vec![packets], "libpcap", &names, config, outputs)?;
     let (ports, on, place) = (&config.ports, names.join(", "), place(config));
     info!("tracing port {ports} on {on}{place} (libpcap); Ctrl-C ends");
     tokio::select! {

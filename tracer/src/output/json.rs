@@ -58,11 +58,16 @@ fn push_conn(Conn { id, client, server }: Conn, buffer: &mut Vec<u8>) {
     buffer.push(b'"');
 }
 
+/// Appends a value that is safe on a terminal.
+pub(super) fn push(value: &impl Serialize, buffer: &mut Vec<u8>) {
+    let result = value.serialize(&mut Serializer::with_formatter(buffer, Safe));
+    debug_assert!(result.is_ok(), "a Vec takes everything, and keys are strings");
+}
+
 /// Appends the body's fields.
 fn push_body(body: &Body<'_>, buffer: &mut Vec<u8>) {
     let start = buffer.len();
-    let result = body.serialize(&mut Serializer::with_formatter(&mut *buffer, Safe));
-    debug_assert!(result.is_ok(), "a Vec takes everything, and keys are strings");
+    push(body, buffer);
     // A body is an object of its own, and every one has fields: they go on where the line is.
     buffer[start] = b',';
     buffer.pop(); // the closing brace

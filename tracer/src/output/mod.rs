@@ -1,9 +1,11 @@
-//! Events as lines: JSON for programs, text for people, each over [`std::io::Write`].
+//! Events as lines: JSON for programs, text for people, each over [`std::io::Write`]; and as entries of
+//! the systemd journal.
 
 mod clock;
 mod digits;
 mod escape;
 mod hex;
+mod journal;
 mod json;
 mod marks;
 mod prefixes;
@@ -13,6 +15,7 @@ mod text;
 use std::io::{self, Write};
 
 pub use clock::WallClock;
+pub use journal::Journal;
 pub use json::Json;
 pub use summary::summary;
 pub use text::{Style, Text};
@@ -20,12 +23,34 @@ pub use text::{Style, Text};
 use crate::event::{Event, Sink};
 
 /// Lines are collected up to so many bytes before they are written.
-const BUFFER: usize = 64 * 1024;
+pub(crate) const BUFFER: usize = 64 * 1024;
 
 /// Turns an event into lines.
 pub trait Format {
     /// Appends the event's lines to `buffer`.
     fn write(&mut self, event: &Event<'_>, clock: WallClock, buffer: &mut Vec<u8>);
+}
+
+/// How events look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// For programs.
+    Json,
+    /// For people.
+    Text(Style),
+    /// For journald; the style is that of an entry's message.
+    Journal(Style),
+}
+
+impl Look {
+    /// What makes events look so.
+    pub fn format(self) -> Box<dyn Format + Send> {
+        match self {
+            Self::Json => Box::new(Json::default()),
+            Self::Text(style) => Box::new(Text::new(style)),
+            Self::Journal(style) => Box::new(Journal::new(style)),
+        }
+    }
 }
 
 /// A format and the place that its lines go to.
@@ -39,10 +64,10 @@ pub struct Output {
 }
 
 impl Output {
-    /// Writes to `to` in this format.
-    pub fn new(format: Box<dyn Format + Send>, to: Box<dyn Write + Send>) -> Self {
+    /// Writes to `to`, looking so.
+    pub fn new(look: Look, to: Box<dyn Write + Send>) -> Self {
         let buffer = Vec::with_capacity(BUFFER + BUFFER / 4);
-        Self { format, clock: WallClock::default(), buffer, to, failed: None }
+        Self { format: look.format(), clock: WallClock::default(), buffer, to, failed: None }
     }
 
     /// Writes what was collected. The first error stays: nothing is written after it.

@@ -77,6 +77,11 @@ fn write_trouble(to: &mut String, stats: &Stats) -> fmt::Result {
             "unanswered SYN made room for another",
             "unanswered SYNs made room for others",
         ),
+        (
+            stats.dropped,
+            "event was dropped: an output was too slow",
+            "events were dropped: an output was too slow",
+        ),
         (stats.violations, "violation of RFC 6455 or 7692", "violations of RFC 6455 or 7692"),
         (stats.unparsed, "packet that could not be parsed", "packets that could not be parsed"),
         (stats.fragments, "IP fragment without ports", "IP fragments without ports"),

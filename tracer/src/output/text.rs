@@ -21,7 +21,7 @@ const NOTICE: Ansi = AnsiColor::Yellow.on_default();
 const WRONG: Ansi = AnsiColor::Red.on_default();
 
 /// How text looks.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Style {
     /// With colour.
     pub color: bool,
@@ -173,6 +173,10 @@ impl Line<'_> {
             }
             Body::TcpClose(close) => self.tcp_close(close),
             Body::Segment(segment) => self.segment(segment),
+            Body::Dropped { events, bytes } => self.styled(
+                WRONG,
+                format_args!(" {events} events ({bytes} B) were dropped: this output was too slow"),
+            ),
         }
     }
 

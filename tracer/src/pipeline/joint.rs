@@ -109,6 +109,7 @@ fn add(sum: Stats, part: &Stats) -> Stats {
         violations,
         gaps,
         forgotten_syns,
+        dropped,
     } = *part;
     Stats {
         segments: sum.segments + segments,
@@ -126,6 +127,7 @@ fn add(sum: Stats, part: &Stats) -> Stats {
         violations: sum.violations + violations,
         gaps: sum.gaps + gaps,
         forgotten_syns: sum.forgotten_syns + forgotten_syns,
+        dropped: sum.dropped + dropped,
     }
 }
 

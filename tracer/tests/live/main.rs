@@ -38,6 +38,7 @@ mod links;
 mod moving;
 mod offload;
 mod others;
+mod outputs;
 mod privileges;
 mod removed;
 mod rings;

@@ -1,0 +1,71 @@
+//! What a pipeline writes to: standard output, by itself, or the queues of several outputs.
+
+use std::{
+    io::{self, Write},
+    sync::atomic::Ordering::Relaxed,
+};
+
+use super::{Amount, Fan};
+use crate::{
+    event::{Event, Sink},
+    output::{Look, Output, WallClock},
+};
+
+/// What a pipeline writes to.
+pub enum Feed {
+    /// It writes itself, and waits for whoever reads.
+    Direct(Output),
+    /// It hands over, and waits for nobody.
+    Queued(Fan),
+}
+
+impl Feed {
+    /// Writes to `to` itself.
+    pub fn direct(look: Look, to: Box<dyn Write + Send>) -> Self {
+        Self::Direct(Output::new(look, to))
+    }
+
+    /// Sets the clock that shows the time of events.
+    pub fn set_clock(&mut self, clock: WallClock) {
+        match self {
+            Self::Direct(output) => output.clock = clock,
+            Self::Queued(fan) => fan.clock = clock,
+        }
+    }
+
+    /// Writes, or hands over, what was collected.
+    pub fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Direct(output) => output.flush(),
+            Self::Queued(fan) => {
+                fan.flush();
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether it is no use to go on.
+    pub fn has_failed(&self) -> bool {
+        match self {
+            Self::Direct(output) => output.has_failed(),
+            Self::Queued(fan) => fan.failed.load(Relaxed),
+        }
+    }
+
+    /// Events that all outputs together had no room for.
+    pub fn dropped(&self) -> Amount {
+        match self {
+            Self::Direct(_) => Amount::default(),
+            Self::Queued(fan) => fan.dropped.amount(),
+        }
+    }
+}
+
+impl Sink for Feed {
+    fn emit(&mut self, event: &Event<'_>) {
+        match self {
+            Self::Direct(output) => output.emit(event),
+            Self::Queued(fan) => fan.emit(event),
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! Where events go: pipelines hand over what they have formatted, and each output writes it in a thread
+//! of its own, at its own pace. Standard output alone is written by the pipelines themselves.
+
+mod batch;
+mod counters;
+mod fan;
+mod feed;
+mod file;
+mod journald;
+mod queue;
+mod rotation;
+mod socket;
+pub(crate) mod standard_output;
+mod target;
+mod told;
+mod worker;
+
+use ::tracing::warn;
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    thread::{self, JoinHandle},
+};
+
+use anyhow::{Context as _, Result, anyhow};
+
+use crate::output::Look;
+pub use batch::Amount;
+pub use counters::Counters;
+use fan::Fan;
+pub use feed::Feed;
+use file::LogFile;
+use journald::Journald;
+use queue::{Observer, Sender, queue};
+use socket::{Address, Collector};
+use standard_output::StandardOutput;
+pub use target::{Rotation, Span, Target};
+use told::Told;
+use worker::{Loss, Place, Worker};
+
+/// An output, as it is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Where events go.
+    pub target: Target,
+    /// How they look.
+    pub look: Look,
+    /// Bytes that wait for it at most.
+    pub buffer: usize,
+    /// When it gives way to a new file, if it is one.
+    pub rotation: Rotation,
+}
+
+/// What happens to events that an output has no room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overflow {
+    /// They are dropped and counted, and what goes wrong is tried again: nothing may slow a capture
+    /// down.
+    Drop,
+    /// The pipeline waits, and what goes wrong ends the run: a file can be read as slowly as one wants.
+    Wait,
+}
+
+/// Whether an output has failed for good.
+type Failed = AtomicBool;
+
+/// All outputs of a run.
+pub struct Outputs {
+    running: Vec<Running>,
+    /// Those that are not wanted any more, and may have something left to write.
+    leaving: Vec<Running>,
+    /// How standard output looks, where it is the only one.
+    alone: Option<Look>,
+    overflow: Overflow,
+    dropped: Arc<Counters>,
+    failed: Arc<Failed>,
+}
+
+/// An output at work.
+struct Running {
+    wanted: Wanted,
+    sender: Sender,
+    told: Arc<Told>,
+    thread: JoinHandle<Result<(), Loss>>,
+}
+
+/// What can be said of an output at any time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// Its name, as messages have it.
+    pub name: String,
+    /// Bytes that wait for it.
+    pub waiting: usize,
+    /// What it had no room for, since the start.
+    pub dropped: Amount,
+    /// Whether it takes nothing more.
+    pub has_ended: bool,
+}
+
+/// Looks at outputs, from any thread, and orders files to be opened again.
+#[derive(Clone)]
+pub struct Monitor(Vec<(Arc<Told>, Observer)>);
+
+impl Outputs {
+    /// Opens them all, and starts their threads.
+    pub fn open(wanted: &[Wanted], overflow: Overflow) -> Result<Self> {
+        let (dropped, failed) = Default::default();
+        let (running, leaving) = Default::default();
+        let mut outputs = Self { running, leaving, alone: None, overflow, dropped, failed };
+        outputs.set(wanted)?;
+        Ok(outputs)
+    }
+
+    /// Changes them. Those that are wanted as before stay as they are; the others end when no pipeline
+    /// has a [`Feed`] any more that leads to them. When this fails, nothing has changed.
+    pub fn set(&mut self, wanted: &[Wanted]) -> Result<()> {
+        if let [Wanted { target: Target::Stdout, look, .. }] = wanted {
+            self.alone = Some(*look);
+            self.leaving.append(&mut self.running);
+            return Ok(());
+        }
+        let is_new = |wanted: &&Wanted| self.running.iter().all(|old| old.wanted != **wanted);
+        let opened = wanted.iter().filter(is_new).map(|new| Ok((new, place(new)?)));
+        let opened = opened.collect::<Result<Vec<_>>>()?;
+        let started = opened.into_iter().map(|(wanted, place)| self.start(wanted, place));
+        let started = started.collect::<Result<Vec<_>>>()?;
+        let leaving = self.running.extract_if(.., |old| !wanted.contains(&old.wanted));
+        self.leaving.extend(leaving);
+        self.running.extend(started);
+        self.alone = None;
+        Ok(())
+    }
+
+    fn start(&self, wanted: &Wanted, place: Box<dyn Place>) -> Result<Running> {
+        let Wanted { target, look, buffer, .. } = wanted;
+        let (sender, receiver) = queue(*buffer, self.overflow, Arc::clone(&self.dropped));
+        let told = Arc::new(Told::new(target, *buffer));
+        let worker = Worker {
+            receiver,
+            place,
+            look: *look,
+            overflow: self.overflow,
+            told: Arc::clone(&told),
+        };
+        let failed = Arc::clone(&self.failed);
+        let run = move || worker.run().inspect_err(|_| failed.store(true, Relaxed));
+        let thread = thread::Builder::new().name("output".to_owned()).spawn(run);
+        let thread = thread.context("cannot start a thread for an output")?;
+        Ok(Running { wanted: wanted.clone(), sender, told, thread })
+    }
+
+    /// A pipeline's way to them all.
+    pub fn feed(&self) -> Feed {
+        if let Some(look) = self.alone {
+            return Feed::direct(look, Box::new(StandardOutput));
+        }
+        let mut fan = Fan::new(Arc::clone(&self.dropped), Arc::clone(&self.failed));
+        for Running { wanted, sender, told, .. } in &self.running {
+            fan.add(wanted.look, sender.clone(), Arc::clone(told));
+        }
+        Feed::Queued(fan)
+    }
+
+    /// What they have no room for, all together, now and later.
+    pub fn total(&self) -> Arc<Counters> {
+        Arc::clone(&self.dropped)
+    }
+
+    /// Something that looks at them as they are now.
+    pub fn monitor(&self) -> Monitor {
+        let observed = |running: &Running| (Arc::clone(&running.told), running.sender.observe());
+        Monitor(self.running.iter().map(observed).collect())
+    }
+
+    /// Has files opened again that somebody has given other names.
+    pub fn reopen(&self) {
+        self.running.iter().for_each(|running| running.sender.observe().reopen());
+    }
+
+    /// Waits until all is written; every [`Feed`] must be gone by then. What could not be written is
+    /// told, and is an error.
+    pub fn finish(self) -> Result<()> {
+        let Self { running, leaving, .. } = self;
+        let all = running.into_iter().chain(leaving);
+        let ended = all.map(|Running { sender, told, thread, .. }| {
+            drop(sender);
+            (told, thread)
+        });
+        // All of them have to know before the first is waited for.
+        let ended: Vec<_> = ended.collect();
+        let mut losses = ended.into_iter().filter_map(|(told, thread)| loss(&told, thread));
+        let first = losses.next();
+        losses.for_each(|error| warn!("{error:#}"));
+        first.map_or(Ok(()), Err)
+    }
+}
+
+/// How a thread's output has failed, if it has.
+fn loss(told: &Told, thread: JoinHandle<Result<(), Loss>>) -> Option<anyhow::Error> {
+    let name = told.name();
+    match thread.join() {
+        Ok(Ok(())) => None,
+        Ok(Err(Loss { error, lost })) => {
+            let lost = lost.events;
+            Some(anyhow!(error).context(format!("cannot write {name}, {lost} events are lost")))
+        }
+        Err(_) => Some(anyhow!("the thread that writes {name} has failed")),
+    }
+}
+
+/// Opens a place. Nobody need listen yet on the other end of a socket.
+fn place(wanted: &Wanted) -> Result<Box<dyn Place>> {
+    let Wanted { target, rotation, .. } = wanted;
+    let opened: io::Result<Box<dyn Place>> = match target {
+        Target::Stdout => Ok(Box::new(StandardOutput)),
+        Target::File(path) => LogFile::open(path, *rotation).map(|file| Box::new(file) as Box<_>),
+        Target::Journald(socket) => Journald::new(socket).map(|place| Box::new(place) as Box<_>),
+        Target::Unix(path) => Ok(Box::new(Collector::new(Address::Unix(path.clone())))),
+        Target::Tcp(address) => Ok(Box::new(Collector::new(Address::Tcp(address.clone())))),
+    };
+    opened.with_context(|| format!("cannot write to {target}"))
+}
+
+impl Monitor {
+    /// How each output is doing.
+    pub fn states(&self) -> Vec<State> {
+        let state = |(told, observer): &(Arc<Told>, Observer)| State {
+            name: told.name().to_owned(),
+            waiting: observer.held(),
+            dropped: observer.dropped(),
+            has_ended: observer.has_ended(),
+        };
+        self.0.iter().map(state).collect()
+    }
+
+    /// Has files opened again that somebody has given other names.
+    pub fn reopen(&self) {
+        self.0.iter().for_each(|(_, observer)| observer.reopen());
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,174 @@
+//! The thread of an output: takes events out of its queue and writes them, whatever happens to the
+//! place where they go, until there are no more.
+
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use super::{
+    Overflow,
+    batch::{Amount, Batch, Portion},
+    queue::{Missed, Next, Paused, Receiver},
+    told::Told,
+};
+use crate::{
+    event::{Body, Event},
+    output::{Format, Look, WallClock},
+};
+
+/// Between two attempts, at first and at most.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// A place where events are written.
+pub(super) trait Place: Send {
+    /// Writes some of it, and notes in it how much. After an error it is called again with what is
+    /// left; where that has to begin with a whole event, it rewinds.
+    fn write(&mut self, portion: &mut Portion) -> io::Result<()>;
+
+    /// Opens a file again, which somebody else has given another name.
+    fn reopen(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Whether an error means that nobody wants any more.
+    fn is_over(&self, _: &io::Error) -> bool {
+        false
+    }
+
+    /// There is nothing more to write.
+    fn finish(&mut self) {}
+}
+
+/// A place at work.
+pub(super) struct Worker {
+    pub(super) receiver: Receiver,
+    pub(super) place: Box<dyn Place>,
+    pub(super) look: Look,
+    pub(super) overflow: Overflow,
+    pub(super) told: Arc<Told>,
+}
+
+/// How an output ended that has not written everything.
+pub(super) struct Loss {
+    pub(super) error: io::Error,
+    pub(super) lost: Amount,
+}
+
+/// Why nothing more is written.
+enum Stop {
+    /// Nobody wants it.
+    Over,
+    /// It does not work, and it is too late to try again.
+    Failed(io::Error, Amount),
+}
+
+impl Stop {
+    fn of_note(self) -> Self {
+        match self {
+            Self::Over => Self::Over,
+            Self::Failed(error, _) => Self::Failed(error, Amount::default()),
+        }
+    }
+}
+
+/// What is kept between attempts.
+struct Trouble {
+    pause: Duration,
+    is_known: bool,
+    is_told: bool,
+}
+
+impl Worker {
+    /// Writes until there is nothing more.
+    pub(super) fn run(mut self) -> Result<(), Loss> {
+        let mut format = self.look.format();
+        let stop = loop {
+            let written = match self.receiver.next() {
+                Next::Events(portion) => self.write(portion),
+                // Counted when it happened: the note itself is no loss.
+                Next::Missed(missed) => {
+                    self.write(note(missed, &mut *format)).map_err(Stop::of_note)
+                }
+                Next::Reopen => {
+                    self.reopen();
+                    Ok(())
+                }
+                Next::End => {
+                    self.place.finish();
+                    return Ok(());
+                }
+            };
+            if let Err(stop) = written {
+                break stop;
+            }
+        };
+        match stop {
+            Stop::Over => {
+                self.receiver.leave();
+                Ok(())
+            }
+            Stop::Failed(error, left) => Err(Loss { error, lost: self.receiver.give_up(left) }),
+        }
+    }
+
+    /// Writes a portion to its end, however long that takes.
+    fn write(&mut self, mut portion: Portion) -> Result<(), Stop> {
+        let mut trouble = Trouble { pause: FIRST_PAUSE, is_known: false, is_told: false };
+        let mut is_last_attempt = self.overflow == Overflow::Wait;
+        while !portion.is_done() {
+            let Err(error) = self.place.write(&mut portion) else { continue };
+            if error.kind() == io::ErrorKind::Interrupted {
+                continue;
+            }
+            if self.place.is_over(&error) {
+                return Err(Stop::Over);
+            }
+            if is_last_attempt {
+                return Err(Stop::Failed(error, portion.left()));
+            }
+            let paused = self.wait_for_better_times(&error, &mut trouble);
+            // A new file begins with a whole event.
+            if paused == Paused::Reopen && self.reopen() {
+                portion.rewind();
+            }
+            is_last_attempt = paused == Paused::Ending;
+        }
+        if trouble.is_told {
+            self.told.tell_of_recovery();
+        }
+        Ok(())
+    }
+
+    fn wait_for_better_times(&mut self, error: &io::Error, trouble: &mut Trouble) -> Paused {
+        if !std::mem::replace(&mut trouble.is_known, true) {
+            trouble.is_told = self.told.tell_of_trouble(error);
+        }
+        let paused = self.receiver.pause(trouble.pause);
+        trouble.pause = (trouble.pause * 2).min(LONGEST_PAUSE);
+        paused
+    }
+
+    /// Returns whether it could be done. Else it goes on with the file that it has.
+    fn reopen(&mut self) -> bool {
+        let reopened = self.place.reopen();
+        reopened.inspect_err(|error| self.told.tell_of_old_file(error)).is_ok()
+    }
+}
+
+/// Says in the output itself what it has missed.
+fn note(missed: Missed, format: &mut dyn Format) -> Portion {
+    let Missed { amount: Amount { events, bytes }, until } = missed;
+    let since_epoch = until.and_then(|until| until.duration_since(SystemTime::UNIX_EPOCH).ok());
+    let time = since_epoch.map_or(0, |time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+    let body = Body::Dropped { events, bytes };
+    let mut line = Vec::new();
+    format.write(&Event { time, conn: None, from: None, body }, WallClock::default(), &mut line);
+    let ends = vec![line.len()];
+    Portion::new(Arc::new(Batch::new(line, ends)), 1)
+}
+
+#[cfg(test)]
+mod tests;
