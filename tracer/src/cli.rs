@@ -10,7 +10,7 @@ use clap::{Args, Command, CommandFactory as _, FromArgMatches as _, Parser, Valu
 use tracer_common::record::MAX_RINGS;
 
 use crate::{
-    config::{PortList, Size},
+    config::{MetricsAddress, PortList, Size},
     config_file,
 };
 
@@ -123,6 +123,17 @@ pub struct Cli {
     /// without this, and without --segments, only ends and heads are
     #[arg(long, conflicts_with = "read")]
     pub no_bypass: bool,
+
+    /// Serve metrics in OpenMetrics form at http://ADDRESS/metrics; `off` where a file has it on
+    /// [default address: 127.0.0.1:9272]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        num_args = 0..=1,
+        default_missing_value = MetricsAddress::DEFAULT,
+        conflicts_with = "read"
+    )]
+    pub metrics: Option<MetricsAddress>,
 
     /// Read options from a TOML file, in which each key is a long option without its dashes; those on
     /// the command line win

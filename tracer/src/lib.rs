@@ -12,6 +12,7 @@ pub mod event;
 pub mod http;
 #[cfg(feature = "live")]
 pub mod live;
+pub mod metrics;
 pub mod notice;
 pub mod output;
 pub mod pipeline;

@@ -7,6 +7,8 @@
 mod changes;
 mod consumer;
 mod consumers;
+mod endpoint;
+mod figures;
 #[cfg(feature = "libpcap")]
 mod libpcap;
 mod places;
@@ -26,33 +28,37 @@ use crate::{
     config::{Config, Live},
     notice::notice,
 };
-use consumers::report;
+use consumers::{Consumers, report};
+use endpoint::{Bound, Serving};
+use figures::Figures;
 use signals::Signals;
 use tracing::Tracing;
 
 /// Traces until a signal comes, or enough messages have.
 pub fn run(live: &Live, config: &Config) -> Result<()> {
     descriptors::provide()?;
+    let endpoint = live.metrics.map(endpoint::bind).transpose()?;
     if let Some(wanted) = &live.netns {
         // Before there are threads and sockets, which all are to be inside.
         netns::enter(wanted)?;
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match live.capture {
-        CaptureName::Bpf => runtime.block_on(trace(live, config)),
+        CaptureName::Bpf => runtime.block_on(trace(live, config, endpoint)),
         #[cfg(feature = "libpcap")]
-        CaptureName::Libpcap => runtime.block_on(libpcap::trace(live, config)),
+        CaptureName::Libpcap => runtime.block_on(libpcap::trace(live, config, endpoint)),
         #[cfg(not(feature = "libpcap"))]
         CaptureName::Libpcap => anyhow::bail!("this tracer was built without libpcap"),
     }
 }
 
-async fn trace(live: &Live, config: &Config) -> Result<()> {
+async fn trace(live: &Live, config: &Config, endpoint: Option<Bound>) -> Result<()> {
     privilege::check(&privilege::FOR_BPF)?;
     let mut signals = Signals::new()?;
     let mut tracing = Tracing::begin(live, config).await?;
-    let mut consumers = match tracing.start_consumers(live, config) {
-        Ok(consumers) => consumers,
+    let started = tracing.start_consumers(live, config);
+    let (mut consumers, _serving) = match started.and_then(|started| serve(started, endpoint)) {
+        Ok(started) => started,
         Err(error) => {
             tracing.end().await;
             return Err(error);
@@ -65,4 +71,16 @@ async fn trace(live: &Live, config: &Config) -> Result<()> {
     tracing.end().await;
     followed?;
     report(consumers.stop(&mut signals).await?, config)
+}
+
+/// Consumers, and the figures of what they do, where these are wanted.
+type Started = (Consumers, Option<Figures>);
+
+/// Serves the figures of consumers that were started, as long as what comes back lives.
+fn serve(
+    (consumers, figures): Started,
+    endpoint: Option<Bound>,
+) -> Result<(Consumers, Option<Serving>)> {
+    let serving = endpoint.zip(figures).map(|(endpoint, figures)| endpoint.serve(figures));
+    Ok((consumers, serving.transpose()?))
 }

@@ -1,7 +1,7 @@
 //! The threads of a live run that decode: captures come in, one for each, and when the run ends, what
 //! it came to.
 
-use std::{io::BufWriter, os::fd::OwnedFd, thread, time::Duration};
+use std::{io::BufWriter, os::fd::OwnedFd, sync::Arc, thread, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use rustix::event::{EventfdFlags, eventfd};
@@ -15,6 +15,7 @@ use super::{
 use crate::{
     capture::{Capture, clock, netns},
     config::Config,
+    metrics::Board,
     notice::Impatient,
     output::write_summary,
     pipeline::{Finished, Listening, Pipeline},
@@ -36,15 +37,19 @@ pub(super) struct Consumers {
 }
 
 impl Consumers {
-    /// Starts a consumer of what each of the captures yields.
+    /// Starts a consumer of what each of the captures yields. They count for the board, if there is one.
     pub(super) fn start<C: Capture + Send + 'static>(
         captures: Vec<C>,
         source: &str,
         interfaces: &[String],
         config: &Config,
+        board: Option<&Arc<Board>>,
     ) -> Result<Self> {
         let outputs = captures.iter().map(|_| Box::new(StandardOutput) as Box<_>).collect();
         let mut pipelines = Pipeline::several(config, outputs);
+        if let Some(board) = board {
+            pipelines.iter_mut().for_each(|pipeline| pipeline.count_for(board));
+        }
         if let Some(first) = pipelines.first_mut() {
             begin(first, source, interfaces, config)?;
         }

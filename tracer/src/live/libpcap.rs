@@ -4,7 +4,9 @@ use anyhow::Result;
 
 use super::{
     consumers::{Consumers, report},
-    rings,
+    endpoint::Bound,
+    figures::Figures,
+    rings, serve,
     signals::Signals,
     tracing::place,
 };
@@ -14,11 +16,12 @@ use crate::{
         live::privilege,
     },
     config::{Config, Live},
+    metrics::Board,
     notice::notice,
 };
 
 /// Traces until a signal comes, or enough messages have.
-pub(super) async fn trace(live: &Live, config: &Config) -> Result<()> {
+pub(super) async fn trace(live: &Live, config: &Config, endpoint: Option<Bound>) -> Result<()> {
     privilege::check(&privilege::FOR_LIBPCAP)?;
     let mut signals = Signals::new()?;
     let names = live.interfaces.clone().unwrap_or_else(|| vec!["any".to_owned()]);
@@ -30,7 +33,12 @@ pub(super) async fn trace(live: &Live, config: &Config) -> Result<()> {
             .unwrap_or_else(|| rings::for_this_machine(config.options.limits.payload)),
     };
     let packets = Packets::open(&names, settings)?;
-    let mut consumers = Consumers::start(vec![packets], "libpcap", &names, config)?;
+    let board = live.metrics.map(|_| Board::new(1, true));
+    let captures = vec![packets];
+    let consumers = Consumers::start(captures, "libpcap", &names, config, board.as_ref())?;
+    let figures = board.map(|board| Figures::new(board, config));
+    figures.iter().for_each(|figures| figures.standing.note_libpcap(names.len()));
+    let (mut consumers, _serving) = serve((consumers, figures), endpoint)?;
     let (ports, on, place) = (&config.ports, names.join(", "), place(config));
     notice(format_args!("tracing port {ports} on {on}{place} (libpcap); Ctrl-C ends"));
     tokio::select! {
