@@ -124,8 +124,8 @@ pub struct Cli {
     #[arg(long, conflicts_with = "read")]
     pub no_bypass: bool,
 
-    /// Serve metrics in OpenMetrics form at http://ADDRESS/metrics; `off` where a file has it on
-    /// [default address: 127.0.0.1:9272]
+    /// Serve metrics in OpenMetrics form, as `/metrics` at this address [without one: 127.0.0.1:9272]; `off`
+    /// serves none, where a file says otherwise
     #[arg(
         long,
         value_name = "ADDRESS",

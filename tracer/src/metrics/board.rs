@@ -114,3 +114,55 @@ impl Metering {
         self.board.put(self.pipeline, &self.meter, add_stats(self.capture, &stats), holdings);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held(bytes: u64) -> Holdings {
+        let mut holdings = Holdings { bytes, half_open: 1, waiting: 2, ..Holdings::default() };
+        holdings.violations[3] = bytes;
+        holdings
+    }
+
+    #[test]
+    fn the_latest_of_each_pipeline_adds_up() {
+        let board = Board::new(2, false);
+        let mut pipelines = [0, 1].map(|number| Metering::new(&board, number));
+        let segments = |segments| Stats { segments, ..Stats::default() };
+        pipelines[0].publish(0, segments(100), held(100), |_| panic!("it is not asked"));
+        pipelines[0].publish(0, segments(1), held(1), |_| panic!("it is not asked"));
+        pipelines[1].publish(0, segments(20), held(20), |_| panic!("it is not asked"));
+        let Counted { stats, holdings, .. } = board.sum();
+        assert_eq!(stats.segments, 21);
+        assert_eq!((holdings.bytes, holdings.violations[3]), (21, 21));
+        assert_eq!((holdings.half_open, holdings.waiting), (2, 4));
+    }
+
+    #[test]
+    fn a_capture_is_asked_once_a_second() {
+        let board = Board::new(1, true);
+        let mut metering = Metering::new(&board, 0);
+        let mut asked = 0;
+        for now in [0, SECOND / 2, SECOND, SECOND + 1, 2 * SECOND] {
+            metering.publish(now, Stats::default(), Holdings::default(), |stats| {
+                asked += 1;
+                stats.lost = asked;
+            });
+        }
+        assert_eq!(asked, 3);
+        assert_eq!(board.sum().stats.lost, 3);
+    }
+
+    #[test]
+    fn an_empty_ring_is_no_level() {
+        let board = Board::new(1, false);
+        let mut metering = Metering::new(&board, 0);
+        for waiting in [0, 512, 1024] {
+            metering.ring(waiting, 1024);
+        }
+        metering.publish(0, Stats::default(), Holdings::default(), |_| {});
+        let fill = board.sum().meter.fill;
+        assert_eq!((fill.count(), fill.sum()), (2, 1_500_000));
+    }
+}

@@ -34,25 +34,25 @@ impl Page<'_> {
         self.0.encode_descriptor(name, help, unit.as_ref(), kind)
     }
 
-    pub(super) fn info(&mut self, about: About<'_>, labels: Labels<'_>) -> Result<(), Error> {
-        self.family(&about, MetricType::Info)?.encode_info(&labels)
+    pub(super) fn info(&mut self, about: &About<'_>, labels: &Labels<'_>) -> Result<(), Error> {
+        self.family(about, MetricType::Info)?.encode_info(labels)
     }
 
     pub(super) fn counter(
         &mut self,
-        about: About<'_>,
-        value: impl EncodeCounterValue,
+        about: &About<'_>,
+        value: impl EncodeCounterValue + Copy,
     ) -> Result<(), Error> {
-        let mut family = self.family(&about, MetricType::Counter)?;
+        let mut family = self.family(about, MetricType::Counter)?;
         family.encode_counter::<NoLabelSet, _, f64>(&value, None)
     }
 
     pub(super) fn counters<'a>(
         &mut self,
-        about: About<'_>,
+        about: &About<'_>,
         values: impl IntoIterator<Item = (Labels<'a>, u64)>,
     ) -> Result<(), Error> {
-        let mut family = self.family(&about, MetricType::Counter)?;
+        let mut family = self.family(about, MetricType::Counter)?;
         for (labels, value) in values {
             family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, f64>(&value, None)?;
         }
@@ -61,18 +61,18 @@ impl Page<'_> {
 
     pub(super) fn gauge(
         &mut self,
-        about: About<'_>,
-        value: impl EncodeGaugeValue,
+        about: &About<'_>,
+        value: impl EncodeGaugeValue + Copy,
     ) -> Result<(), Error> {
-        self.family(&about, MetricType::Gauge)?.encode_gauge(&value)
+        self.family(about, MetricType::Gauge)?.encode_gauge(&value)
     }
 
     pub(super) fn gauges<'a>(
         &mut self,
-        about: About<'_>,
+        about: &About<'_>,
         values: impl IntoIterator<Item = (Labels<'a>, u64)>,
     ) -> Result<(), Error> {
-        let mut family = self.family(&about, MetricType::Gauge)?;
+        let mut family = self.family(about, MetricType::Gauge)?;
         for (labels, value) in values {
             family.encode_family(&labels)?.encode_gauge(&value)?;
         }
@@ -82,21 +82,21 @@ impl Page<'_> {
     /// `scale` of what was observed are one unit.
     pub(super) fn histogram<const N: usize>(
         &mut self,
-        about: About<'_>,
+        about: &About<'_>,
         scale: f64,
         histogram: &Histogram<N>,
     ) -> Result<(), Error> {
-        write(&mut self.family(&about, MetricType::Histogram)?, scale, histogram)
+        write(&mut self.family(about, MetricType::Histogram)?, scale, histogram)
     }
 
     /// The same of several, which a label tells apart.
     pub(super) fn histograms<'a, const N: usize>(
         &mut self,
-        about: About<'_>,
+        about: &About<'_>,
         scale: f64,
         values: impl IntoIterator<Item = (Labels<'a>, &'a Histogram<N>)>,
     ) -> Result<(), Error> {
-        let mut family = self.family(&about, MetricType::Histogram)?;
+        let mut family = self.family(about, MetricType::Histogram)?;
         for (labels, histogram) in values {
             write(&mut family.encode_family(&labels)?, scale, histogram)?;
         }
