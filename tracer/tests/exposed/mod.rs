@@ -93,6 +93,25 @@ impl Told {
                 };
                 self.count("tracer_http_responses", &[("class", &class)]);
             }
+            "gap" => {
+                self.field("tracer_gaps", event, "cause");
+                let labels = [("cause", event.text("cause").expect("a cause"))];
+                self.add("tracer_gap_bytes", &labels, event.number("bytes").expect("bytes"));
+            }
+            "stats" => {
+                for (family, field) in
+                    [("tracer_connections", "connections"), ("tracer_segments", "segments")]
+                {
+                    let total = event.number(field).expect("a total");
+                    self.counters.insert(name(family, &[]), total);
+                }
+            }
+            _ => self.websocket(from, event),
+        }
+    }
+
+    fn websocket(&mut self, from: &str, event: &Event) {
+        match event.kind() {
             "ws.open" => {
                 self.field("tracer_websocket_opened", event, "joined");
                 let family = "tracer_websocket_handshake_seconds";
@@ -111,19 +130,6 @@ impl Told {
                 self.count("tracer_close_frames", &[("from", from), ("code", &code)]);
             }
             "ws.violation" => self.field("tracer_violations", event, "rule"),
-            "gap" => {
-                self.field("tracer_gaps", event, "cause");
-                let labels = [("cause", event.text("cause").expect("a cause"))];
-                self.add("tracer_gap_bytes", &labels, event.number("bytes").expect("bytes"));
-            }
-            "stats" => {
-                for (family, field) in
-                    [("tracer_connections", "connections"), ("tracer_segments", "segments")]
-                {
-                    let total = event.number(field).expect("a total");
-                    self.counters.insert(name(family, &[]), total);
-                }
-            }
             _ => {}
         }
     }

@@ -37,9 +37,8 @@ fn tell(meter: &mut Meter, from: Option<Sender>, body: Body<'_>) {
     meter.count(&Event { time: 0, conn: None, from, body });
 }
 
-/// All that a peer can choose of what is counted by label.
-fn everything(meter: &mut Meter, from: Option<Sender>) {
-    let control = Control { len: 0, data: b"", truncated: false };
+/// Every number that a peer can choose.
+fn every_number(meter: &mut Meter, from: Option<Sender>) {
     for n in 0..=u16::MAX {
         let (reason, code_name) = ("{\"}\n", "any");
         tell(meter, from, Body::WsClose { code: Some(n), code_name, reason, truncated: false });
@@ -50,6 +49,10 @@ fn everything(meter: &mut Meter, from: Option<Sender>) {
         tell(meter, from, Body::TcpClose(close));
         tell(meter, from, Body::HttpResponse { status: n, headers: &[] });
     }
+}
+
+/// Every opcode there could be, and all that a message can be.
+fn every_message(meter: &mut Meter, from: Option<Sender>) {
     for n in 0..=u8::MAX {
         let opcode = Opcode(n);
         let payload = Payload::Undecoded(UNDECODED[usize::from(n) % UNDECODED.len()]);
@@ -66,6 +69,10 @@ fn everything(meter: &mut Meter, from: Option<Sender>) {
         };
         tell(meter, from, Body::WsMessage(message));
     }
+}
+
+/// All else that a peer can choose of what is counted.
+fn everything_else(meter: &mut Meter, from: Option<Sender>) {
     for joined in [Joined::Handshake, Joined::Midstream] {
         let (path, host) = (Some("/\"}\n"), Some("\\"));
         let (subprotocol, extensions, accept_valid) = (path, path, None);
@@ -80,6 +87,7 @@ fn everything(meter: &mut Meter, from: Option<Sender>) {
     for looks_like in LOOKS {
         tell(meter, from, Body::NotWebsocket { looks_like, sni: Some("\"} 1\n") });
     }
+    let control = Control { len: 0, data: b"", truncated: false };
     let headers = [("x", Cow::Borrowed("y"))];
     tell(meter, from, Body::HttpRequest { method: "\"", path: "\n", headers: &headers });
     tell(meter, from, Body::TcpOpen { rtt_us: u64::MAX });
@@ -95,7 +103,9 @@ fn whatever_peers_send_there_is_no_further_series() {
     assert_eq!(before.len(), SERIES);
     let mut meter = Meter::default();
     for from in [None, Some(Sender::Client), Some(Sender::Server)] {
-        everything(&mut meter, from);
+        every_number(&mut meter, from);
+        every_message(&mut meter, from);
+        everything_else(&mut meter, from);
     }
     assert_eq!(meter.close_codes[0].iter().sum::<u64>(), 2 * 65_537, "all of it was counted");
     let mut sum = meter.clone();
