@@ -11,7 +11,7 @@ use clap::{Args, Command, CommandFactory as _, FromArgMatches as _, Parser, Valu
 use tracer_common::record::MAX_RINGS;
 
 use crate::{
-    config::{PortList, Size},
+    config::{MetricsAddress, PortList, Size},
     config_file,
     sink::{Span, Target},
 };
@@ -132,6 +132,16 @@ pub struct Cli {
     #[arg(long, conflicts_with = "read")]
     pub no_bypass: bool,
 
+    /// Serve metrics in OpenMetrics form, as `/metrics` at this address [without one: 127.0.0.1:9272]; `off`
+    /// serves none, where a file says otherwise
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        num_args = 0..=1,
+        default_missing_value = MetricsAddress::DEFAULT,
+        conflicts_with = "read"
+    )]
+    pub metrics: Option<MetricsAddress>,
     /// Keep capabilities and all system calls when everything is open, to be told of programs that
     /// others attach before the tracer's by TCX
     #[arg(long, conflicts_with = "read")]

@@ -2,7 +2,7 @@
 
 mod outputs;
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
 
 use outputs::{Looks, not_to_itself, wanted_outputs};
 
@@ -65,6 +65,8 @@ pub struct Live {
     pub bypass: bool,
     /// Payload bytes of a binary message behind which the kernel need not copy; `u32::MAX`: none.
     pub shown: u32,
+    /// Where metrics are served.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// Of messages that are shown as far as this and further, everything is copied: following their
@@ -106,6 +108,7 @@ impl Config {
             no_bypass,
             keep_privileges,
             outputs,
+            metrics,
             limits,
             log: _,
             log_level: _,
@@ -130,6 +133,7 @@ impl Config {
                 // Who asks for every segment gets every segment.
                 bypass: !no_bypass && !segments,
                 shown: if elides { payload_limit.0 as u32 } else { u32::MAX },
+                metrics: metrics.and_then(|MetricsAddress(address)| address),
             }),
         };
         if matches!(source, Source::Live(_)) {
@@ -312,6 +316,28 @@ impl FromStr for Size {
     }
 }
 
+/// Where metrics are served: an IP address and a port, or `off`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MetricsAddress(pub Option<SocketAddr>);
+
+impl MetricsAddress {
+    /// Where they are unless the user says otherwise: nobody else can ask for them there.
+    pub const DEFAULT: &str = "127.0.0.1:9272";
+}
+
+impl FromStr for MetricsAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong =
+            || format!("`{text}` is not an address with a port: write {}, or off", Self::DEFAULT);
+        match text {
+            "off" => Ok(Self(None)),
+            _ => text.parse().map(|address| Self(Some(address))).map_err(|_| wrong()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;
@@ -395,6 +421,20 @@ mod tests {
         assert!(config(&["--source", "libpcap", "--attach", "tcx"]).is_err());
         assert!(config(&["--source", "libpcap", "--threads", "2"]).is_err());
         assert!(config(&["--source", "libpcap", "-r", "x"]).is_err());
+    }
+
+    #[test]
+    fn metrics_are_on_loopback_unless_an_address_is_given() {
+        let address = |args: &[&str]| live(args).metrics.map(|address| address.to_string());
+        assert_eq!(address(&[]), None);
+        assert_eq!(address(&["--metrics"]).as_deref(), Some("127.0.0.1:9272"));
+        assert_eq!(address(&["--metrics", "--port", "80"]).as_deref(), Some("127.0.0.1:9272"));
+        assert_eq!(address(&["--metrics", "[::1]:80"]).as_deref(), Some("[::1]:80"));
+        assert_eq!(address(&["--metrics", "off"]), None);
+        for wrong in ["", "9272", "127.0.0.1", "localhost:9272", "127.0.0.1:99999"] {
+            assert!(config(&[&format!("--metrics={wrong}")]).is_err(), "{wrong}");
+        }
+        assert!(config(&["--metrics", "-r", "x"]).is_err());
     }
 
     #[test]

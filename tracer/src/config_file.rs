@@ -169,6 +169,17 @@ mod tests {
     }
 
     #[test]
+    fn metrics_that_a_file_has_on_can_be_off() {
+        let metrics = |arguments: &[&str]| {
+            load("metrics = \"127.0.0.1:80\"", arguments).unwrap().metrics.unwrap().0
+        };
+        assert_eq!(metrics(&[]).unwrap().port(), 80);
+        assert_eq!(metrics(&["--metrics"]).unwrap().port(), 9272);
+        assert_eq!(metrics(&["--metrics", "off"]), None);
+        assert!(load("metrics = true", &[]).is_err());
+    }
+
+    #[test]
     fn all_that_is_wrong_is_told_with_its_line() {
         let text = "# ours\nprot = 80\n\nport = 70000\nformat = \"xml\"\nsegments = 1\nthreads = 1.5\n\
                     [limits]\nread = \"x\"\n";

@@ -14,6 +14,7 @@ pub mod http;
 #[cfg(feature = "live")]
 pub mod live;
 pub mod logs;
+pub mod metrics;
 pub mod output;
 pub mod pipeline;
 pub mod read;

@@ -7,6 +7,8 @@
 mod changes;
 mod consumer;
 mod consumers;
+mod endpoint;
+mod figures;
 mod heap;
 mod kernel_side;
 #[cfg(feature = "libpcap")]
@@ -28,38 +30,51 @@ use crate::{
     sandbox,
     sink::{Outputs, Overflow},
 };
-use consumers::report;
+use consumers::{Consumers, report};
+use endpoint::{Bound, Serving};
+use figures::Figures;
 use kernel_side::Tracing;
 use signals::Signals;
 
 /// Traces until a signal comes, or enough messages have.
 pub fn run(live: &Live, config: &Config) -> Result<()> {
     descriptors::provide()?;
-    // Their threads are to stay outside of the namespace, where collectors are.
-    let outputs = Outputs::open(&config.outputs, Overflow::Drop)?;
+    let opened = Opened {
+        endpoint: live.metrics.map(endpoint::bind).transpose()?,
+        outputs: Outputs::open(&config.outputs, Overflow::Drop)?,
+    };
     if let Some(wanted) = &live.netns {
         // Before there are threads and sockets, which all are to be inside.
         netns::enter(wanted)?;
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match live.capture {
-        CaptureName::Bpf => runtime.block_on(trace(live, config, outputs)),
+        CaptureName::Bpf => runtime.block_on(trace(live, config, opened)),
         #[cfg(feature = "libpcap")]
-        CaptureName::Libpcap => runtime.block_on(libpcap::trace(live, config, outputs)),
+        CaptureName::Libpcap => runtime.block_on(libpcap::trace(live, config, opened)),
         #[cfg(not(feature = "libpcap"))]
         CaptureName::Libpcap => anyhow::bail!("this tracer was built without libpcap"),
     }
 }
 
-async fn trace(live: &Live, config: &Config, outputs: Outputs) -> Result<()> {
+/// What is opened first: in the namespace that we were started in, where collectors are and who asks for
+/// metrics, and while there are privileges for any file and port.
+struct Opened {
+    endpoint: Option<Bound>,
+    outputs: Outputs,
+}
+
+async fn trace(live: &Live, config: &Config, opened: Opened) -> Result<()> {
     privilege::check(privilege::FOR_BPF)?;
+    let Opened { endpoint, outputs } = opened;
     let mut signals = Signals::new()?;
     let mut tracing = Tracing::begin(live, config).await?;
     if !live.keep_privileges {
         sandbox::enter(privilege::kept(tracing.attachments.method()))?;
     }
-    let mut consumers = match tracing.start_consumers(live, config, outputs) {
-        Ok(consumers) => consumers,
+    let started = tracing.start_consumers(live, config, outputs);
+    let (mut consumers, _serving) = match started.and_then(|started| serve(started, endpoint)) {
+        Ok(started) => started,
         Err(error) => {
             tracing.end().await;
             return Err(error);
@@ -72,4 +87,16 @@ async fn trace(live: &Live, config: &Config, outputs: Outputs) -> Result<()> {
     tracing.end().await;
     followed?;
     report(consumers.stop(&mut signals).await?, config)
+}
+
+/// Consumers, and the figures of what they do, where these are wanted.
+type Started = (Consumers, Option<Figures>);
+
+/// Serves the figures of consumers that were started, as long as what comes back lives.
+fn serve(
+    (consumers, figures): Started,
+    endpoint: Option<Bound>,
+) -> Result<(Consumers, Option<Serving>)> {
+    let serving = endpoint.zip(figures).map(|(endpoint, figures)| endpoint.serve(figures));
+    Ok((consumers, serving.transpose()?))
 }

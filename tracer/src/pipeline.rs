@@ -5,11 +5,13 @@ mod joint;
 
 use std::{io, sync::Arc};
 
+pub(crate) use joint::add_stats;
 use joint::{Joint, Wanted};
 
 use crate::{
     config::Config,
     event::{Body, Event, SCHEMA_VERSION, Sink, Start, Stats},
+    metrics::{Board, Metering},
     output::{Look, WallClock},
     segment::{Interest, Nanos, Segment},
     session::{ConnectionSummary, Tracker},
@@ -31,6 +33,8 @@ struct Lines {
     feed: Feed,
     /// How many are still wanted, by all pipelines.
     wanted: Option<Arc<Wanted>>,
+    /// Counts what is told, where somebody wants to know.
+    metering: Option<Box<Metering>>,
 }
 
 impl Sink for Lines {
@@ -43,6 +47,9 @@ impl Sink for Lines {
             if !is_wanted {
                 return;
             }
+        }
+        if let Some(metering) = &mut self.metering {
+            metering.count(event);
         }
         self.feed.emit(event);
     }
@@ -87,7 +94,7 @@ impl Pipeline {
         let trackers = Tracker::several(config.options.clone(), feeds.len());
         let each = trackers.into_iter().zip(feeds).enumerate();
         each.map(|(number, (tracker, feed))| {
-            let lines = Lines { feed, wanted: wanted.clone() };
+            let lines = Lines { feed, wanted: wanted.clone(), metering: None };
             let ports = config.ports.to_string();
             Self { tracker, lines, joint: Arc::clone(&joint), number, ports }
         })
@@ -99,6 +106,20 @@ impl Pipeline {
         let flushed = self.flush();
         self.lines.feed = feed;
         flushed
+    }
+
+    /// Counts what it tells from now on, for the board to show.
+    pub fn count_for(&mut self, board: &Arc<Board>) {
+        self.lines.metering = Some(Box::new(Metering::new(board, self.number)));
+    }
+
+    /// Takes note that so many bytes of a buffer of `size` wait for this pipeline.
+    pub fn note_waiting(&mut self, waiting: impl FnOnce() -> Option<usize>, size: usize) {
+        if let Some(metering) = &mut self.lines.metering
+            && let Some(waiting) = waiting()
+        {
+            metering.ring(waiting, size);
+        }
     }
 
     /// Sets the clock that shows the time of events.
@@ -139,10 +160,18 @@ impl Pipeline {
     }
 
     /// Does what is due at `now`; `counters` gives the capture's.
-    pub fn tick(&mut self, now: Nanos, counters: impl FnOnce(&mut Stats)) {
+    pub fn tick(&mut self, now: Nanos, mut counters: impl FnMut(&mut Stats)) {
         self.tracker.tick(now, &mut self.lines);
+        self.publish(now, &mut counters);
         if let Some(sums) = self.joint.note(self.number, self.tracker.stats(), now) {
             self.emit_stats(now, sums, counters);
+        }
+    }
+
+    /// Shows on the board what was counted so far.
+    fn publish(&mut self, now: Nanos, counters: impl FnOnce(&mut Stats)) {
+        if let Some(metering) = &mut self.lines.metering {
+            metering.publish(now, self.tracker.stats(), self.tracker.holdings(), counters);
         }
     }
 
@@ -173,8 +202,9 @@ impl Pipeline {
     }
 
     /// Ends the run: what waits comes out, then, if no other pipeline is at work, the last `stats`.
-    pub fn finish(mut self, now: Nanos, counters: impl FnOnce(&mut Stats)) -> Finished {
+    pub fn finish(mut self, now: Nanos, mut counters: impl FnMut(&mut Stats)) -> Finished {
         self.tracker.finish(now, &mut self.lines);
+        self.publish(now, &mut counters);
         // Before another one may say what all have come to. An error stays.
         self.flush().ok();
         let sums = self.joint.end(self.number, self.tracker.stats());

@@ -56,3 +56,35 @@ fn every_test_that_the_tables_name_exists() {
     names_tests_that_exist("interfaces.md", 40);
     names_tests_that_exist("outputs.md", 20);
 }
+
+/// Families by name, as `encode` calls them, with their types.
+#[cfg(feature = "live")]
+fn exposed() -> BTreeSet<(String, String)> {
+    use tracer::metrics::{Snapshot, encode};
+    let mut snapshot = Snapshot { kernel: Some(Default::default()), ..Snapshot::default() };
+    snapshot.process.resident = Some(1);
+    let text = encode(snapshot);
+    let families = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    families.map(|(name, kind)| (name.to_owned(), kind.to_owned())).collect()
+}
+
+#[cfg(feature = "live")]
+#[test]
+fn every_metric_is_documented_and_every_documented_metric_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("../docs/metrics.md")).unwrap();
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+    let documented: BTreeSet<_> = rows
+        .filter_map(|(name, rest)| {
+            let kind = rest.split(" |").next()?;
+            let suffix = match kind {
+                "counter" => "_total",
+                "info" => "_info",
+                _ => "",
+            };
+            let family = name.strip_suffix(suffix).unwrap_or_else(|| panic!("{name} is no {kind}"));
+            Some((family.to_owned(), kind.to_owned()))
+        })
+        .collect();
+    assert_eq!(documented, exposed());
+}

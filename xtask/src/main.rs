@@ -8,6 +8,7 @@ mod demo;
 mod fuzz;
 mod instructions;
 mod lint;
+mod prometheus;
 mod run;
 mod setup;
 mod shell;

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use crate::{setup, shell, vm};
+use crate::{prometheus, setup, shell, vm};
 
 /// The test targets that trace the running kernel; the file names of their programs begin like this.
 const LIVE: [&str; 2] = ["live-", "live_"];
@@ -32,6 +32,10 @@ pub(crate) fn command(no_live: bool, no_vm: bool, args: &[OsString]) -> Result<(
         cargo.arg("--workspace");
     }
     cargo.arg("--config").arg(runner_setting(no_live)?).args(args);
+    match prometheus::programs() {
+        Ok(programs) => drop(cargo.env(prometheus::VARIABLE, programs)),
+        Err(error) => eprintln!("note: the tests with Prometheus are left out: {error:#}"),
+    }
     shell::run(&mut cargo)?;
     if !args.is_empty() {
         return Ok(());

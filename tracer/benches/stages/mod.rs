@@ -11,6 +11,7 @@ use tracer::{
     capture::file::Reader,
     cli::Cli,
     config::{Config, Surroundings},
+    metrics::Board,
     pipeline::{Finished, Pipeline},
     tcp::assembler::{Assembler, Piece},
     ws::{
@@ -41,7 +42,7 @@ pub(crate) struct Stage {
 type SetUp = fn() -> Stage;
 
 /// The stages by name, in the order of the data's way.
-pub(crate) const STAGES: [(&str, SetUp); 15] = [
+pub(crate) const STAGES: [(&str, SetUp); 17] = [
     ("read-and-dissect", dissect),
     ("assemble", || assemble(|_| {})),
     ("assemble-reordered", || assemble(|segments| segments.chunks_mut(2).for_each(<[_]>::reverse))),
@@ -55,6 +56,11 @@ pub(crate) const STAGES: [(&str, SetUp); 15] = [
     ("echo-100B-no-payload", || {
         pipeline(traffic::echo(64, 80, SMALL), 10_240, "--format json --payload-limit 0")
     }),
+    ("echo-100B-metered", || {
+        let file = traffic::echo(64, 80, SMALL);
+        decoded(file, 10_240, "--format json", |pipeline| pipeline.count_for(&Board::new(1, false)))
+    }),
+    ("metered-drain", drains),
     ("message-of-64", || crowd::echo(64, 64)),
     ("message-of-1000-in-10000", || crowd::echo(10_000, 1000)),
     ("stream-64KiB-json", || pipeline(traffic::stream(80, LARGE), 80, "--format json")),
@@ -144,14 +150,33 @@ fn inflate(messages: u16, len: usize) -> Stage {
     Stage { bytes, ..frames(stream, u64::from(messages), Compression::Deflate(side)) }
 }
 
-/// A whole file, from its bytes to lines that nobody reads.
-fn pipeline(file: Vec<u8>, messages: u64, options: &str) -> Stage {
-    let bytes = file.len() as u64;
+/// What `--metrics` takes for a turn of the consumer, however many messages that has.
+fn drains() -> Stage {
+    const DRAINS: u64 = 1000;
+    let mut pipeline = Pipeline::new(&config("--format json"), Box::new(io::sink()));
+    pipeline.count_for(&Board::new(1, false));
+    let run = move || (0..DRAINS).for_each(|_| pipeline.tick(0, |_| {}));
+    Stage { items: DRAINS, bytes: 0, run: Box::new(run) }
+}
+
+fn config(options: &str) -> Config {
     let arguments = ["tracer", "-r", "-"].into_iter().chain(options.split_whitespace());
     let cli = Cli::try_parse_from(arguments).expect("options");
-    let config = Config::new(cli, Surroundings::default()).expect("a configuration");
+    Config::new(cli, Surroundings::default()).expect("a configuration")
+}
+
+/// A whole file, from its bytes to lines that nobody reads.
+fn pipeline(file: Vec<u8>, messages: u64, options: &str) -> Stage {
+    decoded(file, messages, options, |_| {})
+}
+
+/// The same by a pipeline that is prepared first.
+fn decoded(file: Vec<u8>, messages: u64, options: &str, prepare: fn(&mut Pipeline)) -> Stage {
+    let bytes = file.len() as u64;
+    let config = config(options);
     let run = move || {
         let mut pipeline = Pipeline::new(&config, Box::new(io::sink()));
+        prepare(&mut pipeline);
         let mut reader = Reader::new(&file[..]).expect("a capture file");
         let mut time = 0;
         while let Some(packet) = reader.next_packet().expect("a whole file") {

@@ -22,6 +22,11 @@ pub trait Capture {
     /// buffer that set free.
     fn drain(&mut self, take: impl FnMut(&Segment<'_>) -> Answer) -> Result<usize>;
 
+    /// Bytes of it that wait, where that can be told at no cost.
+    fn waiting(&self) -> Option<usize> {
+        None
+    }
+
     /// What becomes readable when there are segments.
     fn descriptors(&self) -> Vec<BorrowedFd<'_>>;
 

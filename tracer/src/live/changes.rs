@@ -43,6 +43,7 @@ impl Tracing {
                 },
                 _ = retry.tick(), if !self.refused.is_empty() => self.try_again().await,
             }
+            self.note_standing();
         }
     }
 

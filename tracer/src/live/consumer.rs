@@ -81,6 +81,7 @@ impl<C: Capture> Consumer<C> {
     fn drain(&mut self) -> Result<usize> {
         set_clock(&mut self.pipeline);
         let Self { capture, pipeline, .. } = self;
+        pipeline.note_waiting(|| capture.waiting(), capture.size());
         let freed = capture.drain(|segment| {
             let interest = pipeline.segment(segment);
             if pipeline.is_done() {

@@ -1,7 +1,7 @@
 //! The threads of a live run that decode: captures come in, one for each, and when the run ends, what
 //! it came to.
 
-use std::{os::fd::OwnedFd, thread, time::Duration};
+use std::{os::fd::OwnedFd, sync::Arc, thread, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use rustix::event::{EventfdFlags, eventfd};
@@ -15,6 +15,7 @@ use crate::{
     capture::{Capture, clock, netns},
     config::Config,
     logs,
+    metrics::Board,
     output::summary,
     pipeline::{Finished, Listening, Pipeline},
     session::busiest,
@@ -37,16 +38,20 @@ pub(super) struct Consumers {
 }
 
 impl Consumers {
-    /// Starts a consumer of what each of the captures yields.
+    /// Starts a consumer of what each of the captures yields. They count for the board, if there is one.
     pub(super) fn start<C: Capture + Send + 'static>(
         captures: Vec<C>,
         source: &str,
         interfaces: &[String],
         config: &Config,
         outputs: Outputs,
+        board: Option<&Arc<Board>>,
     ) -> Result<Self> {
         let feeds = captures.iter().map(|_| outputs.feed()).collect();
         let mut pipelines = Pipeline::several(config, feeds);
+        if let Some(board) = board {
+            pipelines.iter_mut().for_each(|pipeline| pipeline.count_for(board));
+        }
         if let Some(first) = pipelines.first_mut() {
             begin(first, source, interfaces, config)?;
         }

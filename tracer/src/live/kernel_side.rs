@@ -9,13 +9,19 @@ use std::{
 use ::tracing::{info, warn};
 use anyhow::{Result, anyhow, bail};
 
-use super::{consumers::Consumers, rings::Rings};
+use super::{
+    Started,
+    consumers::Consumers,
+    figures::{Figures, Standing},
+    rings::Rings,
+};
 use crate::{
     capture::live::{
         attach::{Attachment, Attachments},
         counters::KernelCounters,
         filters,
         interface::{Interface, Interfaces},
+        level::RingLevel,
         place::Watch,
         program::{Classifier, Settings},
         ring::Records,
@@ -23,6 +29,7 @@ use crate::{
         wishes::{LeavesOut, Wishes},
     },
     config::{Config, Live},
+    metrics::Board,
     sink::Outputs,
 };
 
@@ -37,6 +44,8 @@ pub(super) struct Tracing {
     pub(super) untraceable: BTreeSet<u32>,
     pub(super) watch: Watch,
     rings: Rings,
+    /// The same numbers for who may ask while we are busy.
+    standing: Arc<Standing>,
 }
 
 impl Tracing {
@@ -64,8 +73,17 @@ impl Tracing {
         let attachments = Attachments::new(live.attach);
         let (refused, untraceable) = (BTreeMap::new(), BTreeSet::new());
         let watch = Watch::connect()?;
-        let mut tracing =
-            Self { classifier, attachments, interfaces, refused, untraceable, watch, rings };
+        let standing = Arc::default();
+        let mut tracing = Self {
+            classifier,
+            attachments,
+            interfaces,
+            refused,
+            untraceable,
+            watch,
+            rings,
+            standing,
+        };
         if let Err(error) = tracing.attach_and_check(&chosen, live).await {
             tracing.end().await;
             return Err(error);
@@ -77,6 +95,7 @@ impl Tracing {
         self.attach(chosen, live)?;
         self.check(live.interfaces.is_some()).await?;
         self.look_after().await;
+        self.note_standing();
         Ok(())
     }
 
@@ -102,22 +121,46 @@ impl Tracing {
         Ok(())
     }
 
+    /// Notes on how many interfaces we are.
+    pub(super) fn note_standing(&self) {
+        let attached = self.attachments.interfaces().len();
+        self.standing.note(self.attachments.method(), attached, self.refused.len());
+    }
+
     pub(super) fn start_consumers(
         &mut self,
         live: &Live,
         config: &Config,
         outputs: Outputs,
-    ) -> Result<Consumers> {
+    ) -> Result<Started> {
         let counters = Arc::new(KernelCounters::new(self.classifier.take_counters()?));
         let wishes = Wishes::new(self.classifier.take_flows()?, leaves_out(live));
-        let rings = self.classifier.take_records()?.into_iter();
-        let captures = rings.map(|ring| RingCapture {
-            records: Records::new(ring, self.rings.size as usize),
-            counters: Arc::clone(&counters),
-            wishes: wishes.clone(),
-        });
+        let board = live.metrics.map(|_| Board::new(self.rings.count as usize, false));
+        let size = self.rings.size as usize;
+        let (mut captures, mut levels) = (Vec::new(), Vec::new());
+        for ring in self.classifier.take_records()? {
+            let level = board.as_ref().map(|_| RingLevel::of(&ring, size)).transpose()?;
+            levels.extend(level);
+            let (counters, wishes) = (Arc::clone(&counters), wishes.clone());
+            captures.push(RingCapture {
+                records: Records::new(ring, size),
+                counters,
+                wishes,
+                level,
+            });
+        }
         let names = self.attachments.names();
-        Consumers::start(captures.collect(), "live", &names, config, outputs)
+        let watched = outputs.monitor();
+        let consumers =
+            Consumers::start(captures, "live", &names, config, outputs, board.as_ref())?;
+        let figures = board.map(|board| {
+            let mut figures = Figures::new(board, config, watched);
+            figures.kernel = Some(counters);
+            figures.rings = levels;
+            figures.standing = Arc::clone(&self.standing);
+            figures
+        });
+        Ok((consumers, figures))
     }
 
     /// `tracing port 7272 on lo, eth0 in the network namespace blue (TCX)`

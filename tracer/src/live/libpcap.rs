@@ -5,9 +5,11 @@ use anyhow::Result;
 use rustix::thread::CapabilitySet;
 
 use super::{
+    Opened,
     consumers::{Consumers, report},
+    figures::Figures,
     kernel_side::place,
-    rings,
+    rings, serve,
     signals::Signals,
 };
 use crate::{
@@ -16,13 +18,14 @@ use crate::{
         live::privilege,
     },
     config::{Config, Live},
+    metrics::Board,
     sandbox,
-    sink::Outputs,
 };
 
 /// Traces until a signal comes, or enough messages have.
-pub(super) async fn trace(live: &Live, config: &Config, outputs: Outputs) -> Result<()> {
+pub(super) async fn trace(live: &Live, config: &Config, opened: Opened) -> Result<()> {
     privilege::check(privilege::FOR_LIBPCAP)?;
+    let Opened { endpoint, outputs } = opened;
     let mut signals = Signals::new()?;
     let names = live.interfaces.clone().unwrap_or_else(|| vec!["any".to_owned()]);
     let settings = Settings {
@@ -36,7 +39,13 @@ pub(super) async fn trace(live: &Live, config: &Config, outputs: Outputs) -> Res
     if !live.keep_privileges {
         sandbox::enter(CapabilitySet::empty())?;
     }
-    let mut consumers = Consumers::start(vec![packets], "libpcap", &names, config, outputs)?;
+    let board = live.metrics.map(|_| Board::new(1, true));
+    let watched = outputs.monitor();
+    let captures = vec![packets];
+    let consumers = Consumers::start(captures, "libpcap", &names, config, outputs, board.as_ref())?;
+    let figures = board.map(|board| Figures::new(board, config, watched));
+    figures.iter().for_each(|figures| figures.standing.note_libpcap(names.len()));
+    let (mut consumers, _serving) = serve((consumers, figures), endpoint)?;
     let (ports, on, place) = (&config.ports, names.join(", "), place(config));
     info!("tracing port {ports} on {on}{place} (libpcap); Ctrl-C ends");
     tokio::select! {

@@ -88,11 +88,12 @@ impl Counted {
     }
 
     fn sum(&self) -> Stats {
-        self.parts.iter().fold(Stats::default(), add)
+        self.parts.iter().fold(Stats::default(), add_stats)
     }
 }
 
-fn add(sum: Stats, part: &Stats) -> Stats {
+/// The sums of two accounts.
+pub(crate) fn add_stats(sum: Stats, part: &Stats) -> Stats {
     let Stats {
         segments,
         bytes,

@@ -24,7 +24,8 @@ const MAX_VIOLATIONS: u32 = 100;
 #[derive(Default)]
 pub(super) struct Counts {
     pub(super) messages: u64,
-    pub(super) violations: u64,
+    /// By rule, in the order of [`Rule::ALL`].
+    pub(super) violations: [u64; Rule::ALL.len()],
     pub(super) gaps: u64,
     pub(super) forgotten_syns: u64,
 }
@@ -147,7 +148,7 @@ impl Meta {
         detail: &str,
         tell: &mut Tell<'_>,
     ) {
-        tell.counts.violations += 1;
+        tell.counts.violations[rule as usize] += 1;
         self.violations = self.violations.saturating_add(1);
         let more = " (further violations of this connection are only counted)";
         let detail = match self.violations {

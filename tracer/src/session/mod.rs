@@ -19,7 +19,7 @@ mod tracker;
 pub use flow::FlowKey;
 pub use options::{Limits, Options};
 pub use summary::{ConnectionSummary, busiest};
-pub use tracker::Tracker;
+pub use tracker::{Holdings, Tracker};
 
 #[cfg(test)]
 mod tests;

@@ -19,7 +19,7 @@ use ::tracing::warn;
 use std::{
     io,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     thread::{self, JoinHandle},
@@ -77,6 +77,7 @@ pub struct Outputs {
     overflow: Overflow,
     dropped: Arc<Counters>,
     failed: Arc<Failed>,
+    monitor: Monitor,
 }
 
 /// An output at work.
@@ -94,22 +95,25 @@ pub struct State {
     pub name: String,
     /// Bytes that wait for it.
     pub waiting: usize,
+    /// Events that it has taken to write them, since the start.
+    pub taken: u64,
     /// What it had no room for, since the start.
     pub dropped: Amount,
     /// Whether it takes nothing more.
     pub has_ended: bool,
 }
 
-/// Looks at outputs, from any thread, and orders files to be opened again.
-#[derive(Clone)]
-pub struct Monitor(Vec<(Arc<Told>, Observer)>);
+/// Looks at a run's outputs as they are, from any thread.
+#[derive(Clone, Default)]
+pub struct Monitor(Arc<Mutex<Vec<(Arc<Told>, Observer)>>>);
 
 impl Outputs {
     /// Opens them all, and starts their threads.
     pub fn open(wanted: &[Wanted], overflow: Overflow) -> Result<Self> {
-        let (dropped, failed) = Default::default();
+        let (dropped, failed, monitor) = Default::default();
         let (running, leaving) = Default::default();
-        let mut outputs = Self { running, leaving, alone: None, overflow, dropped, failed };
+        let mut outputs =
+            Self { running, leaving, alone: None, overflow, dropped, failed, monitor };
         outputs.set(wanted)?;
         Ok(outputs)
     }
@@ -120,6 +124,7 @@ impl Outputs {
         if let [Wanted { target: Target::Stdout, look, .. }] = wanted {
             self.alone = Some(*look);
             self.leaving.append(&mut self.running);
+            self.monitor.watch(&self.running);
             return Ok(());
         }
         let is_new = |wanted: &&Wanted| self.running.iter().all(|old| old.wanted != **wanted);
@@ -130,6 +135,7 @@ impl Outputs {
         let leaving = self.running.extract_if(.., |old| !wanted.contains(&old.wanted));
         self.leaving.extend(leaving);
         self.running.extend(started);
+        self.monitor.watch(&self.running);
         self.alone = None;
         Ok(())
     }
@@ -169,10 +175,9 @@ impl Outputs {
         Arc::clone(&self.dropped)
     }
 
-    /// Something that looks at them as they are now.
+    /// What looks at them.
     pub fn monitor(&self) -> Monitor {
-        let observed = |running: &Running| (Arc::clone(&running.told), running.sender.observe());
-        Monitor(self.running.iter().map(observed).collect())
+        self.monitor.clone()
     }
 
     /// Has files opened again that somebody has given other names.
@@ -225,20 +230,26 @@ fn place(wanted: &Wanted) -> Result<Box<dyn Place>> {
 }
 
 impl Monitor {
+    fn watch(&self, running: &[Running]) {
+        let observed = |running: &Running| (Arc::clone(&running.told), running.sender.observe());
+        *self.observed() = running.iter().map(observed).collect();
+    }
+
+    fn observed(&self) -> MutexGuard<'_, Vec<(Arc<Told>, Observer)>> {
+        // Nothing here can be left half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// How each output is doing.
     pub fn states(&self) -> Vec<State> {
         let state = |(told, observer): &(Arc<Told>, Observer)| State {
             name: told.name().to_owned(),
             waiting: observer.held(),
+            taken: observer.taken(),
             dropped: observer.dropped(),
             has_ended: observer.has_ended(),
         };
-        self.0.iter().map(state).collect()
-    }
-
-    /// Has files opened again that somebody has given other names.
-    pub fn reopen(&self) {
-        self.0.iter().for_each(|(_, observer)| observer.reopen());
+        self.observed().iter().map(state).collect()
     }
 }
 

@@ -44,6 +44,8 @@ struct State {
     /// Until half of the room is free, so that there are few gaps instead of many.
     is_dropping: bool,
     dropped: Amount,
+    /// Events that were taken out, to be written.
+    taken: u64,
     senders: usize,
     /// Nobody takes anything any more,
     is_abandoned: bool,
@@ -240,6 +242,7 @@ impl Receiver {
                 Some(Item::Missed(missed)) => return Next::Missed(missed),
                 Some(Item::Events(portion)) => {
                     state.held -= portion.cost();
+                    state.taken += portion.amount().events;
                     self.shared.room.notify_all();
                     return Next::Events(portion);
                 }
@@ -280,6 +283,7 @@ impl Receiver {
     /// Gives up: what is in the queue, and `more`, counts as dropped. How much that is comes out.
     pub(super) fn give_up(self, more: Amount) -> Amount {
         let mut state = self.shared.state();
+        state.taken = state.taken.saturating_sub(more.events);
         let mut lost = more;
         for item in state.items.drain(..) {
             if let Item::Events(portion) = item {
@@ -308,6 +312,11 @@ impl Observer {
     /// What is in the queue, and takes its room.
     pub(super) fn held(&self) -> usize {
         self.shared.state().held
+    }
+
+    /// Events that were taken out to be written.
+    pub(super) fn taken(&self) -> u64 {
+        self.shared.state().taken
     }
 
     /// What was dropped in all.

@@ -2,6 +2,8 @@
 //! independent WebSocket libraries talk in them, and compares what the tracer shows with what both
 //! endpoints logged. Needs root; without it every test fails and says so.
 
+#[path = "../exposed/mod.rs"]
+mod exposed;
 #[path = "../forge/mod.rs"]
 mod forge;
 #[path = "../observed/mod.rs"]
@@ -35,11 +37,13 @@ mod interfaces;
 #[cfg(feature = "libpcap")]
 mod libpcap;
 mod links;
+mod metrics;
 mod moving;
 mod offload;
 mod others;
 mod outputs;
 mod privileges;
+mod prometheus;
 mod removed;
 mod rings;
 mod streams;

@@ -31,7 +31,7 @@ pub(crate) struct Tracer {
     _directory: TempDir,
 }
 
-struct KilledOnDrop(Child);
+pub(crate) struct KilledOnDrop(pub(crate) Child);
 
 impl Drop for KilledOnDrop {
     fn drop(&mut self) {

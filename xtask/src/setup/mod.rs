@@ -6,10 +6,12 @@ mod compiler;
 mod debian;
 mod linker;
 mod mirror;
+mod packages;
 mod rustup;
 mod toolchain;
 
 pub(crate) use mirror::Mirror;
+pub(crate) use packages::Packages;
 
 use std::process::Command;
 

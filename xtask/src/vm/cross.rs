@@ -10,8 +10,11 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use super::{arch::Arch, packages::Packages};
-use crate::{setup, shell};
+use super::arch::Arch;
+use crate::{
+    setup::{self, Packages},
+    shell,
+};
 
 /// A compiler for another architecture.
 pub(super) struct Cross {

@@ -9,7 +9,8 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::{arch::Arch, packages::Packages};
+use super::arch::Arch;
+use crate::setup::Packages;
 
 /// What was asked for.
 #[derive(Clone, Debug, PartialEq)]

@@ -9,7 +9,6 @@ mod guest;
 mod kernel;
 mod machine;
 mod modules;
-mod packages;
 mod programs;
 mod summary;
 mod verdict;
@@ -28,10 +27,12 @@ use cross::Cross;
 use guest::Guest;
 use kernel::{Kernel, Wanted};
 use machine::{Accelerator, Machine, Patience};
-use packages::Packages;
 use summary::Outcome;
 
-use crate::{setup, shell};
+use crate::{
+    setup::{self, Packages},
+    shell,
+};
 
 /// Until a machine is given up. Emulated on a busy machine, one test may take minutes.
 const PATIENCE: Patience =
@@ -116,7 +117,13 @@ fn prepare(
     directory: &Path,
 ) -> Result<Vec<Ready>> {
     setup::virtual_machines(arch.emulator, arch.emulator_package)?;
-    let packages = Packages::of(arch, directory)?;
+    let cache = directory.join("packages").join(arch.debian);
+    let packages = if arch.is_ours() {
+        Packages::native(cache)
+    } else {
+        Packages::foreign(arch.debian, cache)
+    };
+    let packages = packages?;
     let kernels = kernels(options, arch, &packages)?;
     let guest = guest(arch, &packages, directory)?;
     let mut accelerator = None;

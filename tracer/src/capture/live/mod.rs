@@ -9,6 +9,7 @@ pub mod diagnostics;
 pub mod filters;
 pub mod flows;
 pub mod interface;
+pub mod level;
 pub mod place;
 pub mod privilege;
 pub mod program;

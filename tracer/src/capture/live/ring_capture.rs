@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Result;
 
-use super::{counters::KernelCounters, ring::Records, wishes::Wishes};
+use super::{counters::KernelCounters, level::RingLevel, ring::Records, wishes::Wishes};
 use crate::{
     capture::{Answer, Capture},
     event::Stats,
@@ -23,11 +23,17 @@ pub struct RingCapture {
     pub counters: Arc<KernelCounters>,
     /// Tells the classifier what need not be copied.
     pub wishes: Wishes,
+    /// How much waits, where somebody wants to know.
+    pub level: Option<RingLevel>,
 }
 
 impl Capture for RingCapture {
     fn size(&self) -> usize {
         self.records.size()
+    }
+
+    fn waiting(&self) -> Option<usize> {
+        self.level.map(|level| level.used())
     }
 
     fn drain(&mut self, mut take: impl FnMut(&Segment<'_>) -> Answer) -> Result<usize> {

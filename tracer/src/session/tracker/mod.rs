@@ -31,7 +31,7 @@ use crate::{
     event::{Conn, How, Joined, Sink, Stats},
     http::head::{Kind, begins_like_http},
     segment::{Endpoint, Interest, Nanos, SECOND, Segment},
-    ws::{inflaters::Inflaters, receiver::Sender},
+    ws::{inflaters::Inflaters, receiver::Sender, rule::Rule},
 };
 use half_open::HalfOpen;
 
@@ -426,12 +426,36 @@ impl Tracker {
             connections: self.opened,
             flows: self.connections.len() as u64,
             messages: self.counts.messages,
-            violations: self.counts.violations,
+            violations: self.counts.violations.iter().sum(),
             gaps: self.counts.gaps,
             forgotten_syns: self.counts.forgotten_syns,
             ..Stats::default()
         }
     }
+
+    /// What it holds now.
+    pub fn holdings(&self) -> Holdings {
+        Holdings {
+            bytes: self.held as u64,
+            half_open: self.half_open.len() as u64,
+            waiting: self.holes.len() as u64,
+            violations: self.counts.violations,
+        }
+    }
+}
+
+/// What a tracker holds at a time, and what it counts that no event tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holdings {
+    /// Bytes of what is not complete: bounded by [`Limits::memory`](super::Limits::memory).
+    pub bytes: u64,
+    /// SYNs that were not answered yet.
+    pub half_open: u64,
+    /// Connections in which a segment is missing and waited for. One that has ended since may be among
+    /// them, until it would have been given up.
+    pub waiting: u64,
+    /// Broken rules, in the order of [`Rule::ALL`].
+    pub violations: [u64; Rule::ALL.len()],
 }
 
 /// Removes the entries not touched for longest, as long as they are over.

@@ -23,7 +23,7 @@ const DEFAULT: &[&str] = &["--port", "7272"];
 const CLSACT: &[&str] = &["--port", "7272", "--attach", "clsact"];
 
 /// The ring that overflows soonest.
-const SMALL_RING: [&str; 4] = ["--ring-size", "64KiB", "--threads", "1"];
+pub(crate) const SMALL_RING: [&str; 4] = ["--ring-size", "64KiB", "--threads", "1"];
 
 /// Both ways of attaching, where the kernel has both.
 fn ways() -> Vec<&'static [&'static str]> {

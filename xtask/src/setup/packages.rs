@@ -9,31 +9,31 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use super::arch::Arch;
-use crate::{setup::Mirror, shell};
+use super::Mirror;
+use crate::shell;
 
 /// The packages of one architecture, and where they are unpacked.
-pub(super) struct Packages {
+pub(crate) struct Packages {
     mirror: Mirror,
     cache: PathBuf,
 }
 
 impl Packages {
-    /// Those of an architecture, in a directory of its own below this one.
-    pub(super) fn of(arch: &Arch, directory: &Path) -> Result<Self> {
-        let cache = directory.join("packages").join(arch.debian);
-        fs::create_dir_all(&cache).with_context(|| format!("cannot make {}", cache.display()))?;
-        let mirror = if arch.is_ours() {
-            Mirror::native()
-        } else {
-            Mirror::foreign(arch.debian, &cache.join("apt"))?
-        };
-        Ok(Self { mirror, cache })
+    /// Those of this machine's architecture, in a directory of their own.
+    pub(crate) fn native(cache: PathBuf) -> Result<Self> {
+        make(&cache)?;
+        Ok(Self { mirror: Mirror::native(), cache })
+    }
+
+    /// Those of another architecture, as Debian calls it.
+    pub(crate) fn foreign(architecture: &str, cache: PathBuf) -> Result<Self> {
+        make(&cache)?;
+        Ok(Self { mirror: Mirror::foreign(architecture, &cache.join("apt"))?, cache })
     }
 
     /// The package with this prefix that the first of these metapackages depends on that depends on
     /// one.
-    pub(super) fn dependency(&self, metapackages: &[String], prefix: &str) -> Result<String> {
+    pub(crate) fn dependency(&self, metapackages: &[String], prefix: &str) -> Result<String> {
         let find = || {
             metapackages.iter().find_map(|name| {
                 // Unknown packages are errors, too, and the next one may be known.
@@ -51,19 +51,19 @@ impl Packages {
     }
 
     /// The directory with the files of the newest version of a package.
-    pub(super) fn unpacked(&self, package: &str) -> Result<PathBuf> {
+    pub(crate) fn unpacked(&self, package: &str) -> Result<PathBuf> {
         self.version(package, &self.mirror.newest(package)?)
     }
 
     /// The same of a certain version.
-    pub(super) fn version(&self, package: &str, version: &str) -> Result<PathBuf> {
+    pub(crate) fn version(&self, package: &str, version: &str) -> Result<PathBuf> {
         // Epochs have a colon, which some programs take for a separator.
         let name = format!("{package}_{}", version.replace(':', "-"));
         self.complete(&name, |files| self.unpack(package, version, files))
     }
 
     /// The directory with the files of the newest version of a package and of all that it needs.
-    pub(super) fn tree(&self, package: &str) -> Result<PathBuf> {
+    pub(crate) fn tree(&self, package: &str) -> Result<PathBuf> {
         let name = format!("{package}_{}-tree", self.mirror.newest(package)?.replace(':', "-"));
         self.complete(&name, |files| {
             let needed = self.mirror.with_dependencies(package)?;
@@ -89,12 +89,15 @@ impl Packages {
     fn unpack(&self, package: &str, version: &str, files: &Path) -> Result<()> {
         let download = self.cache.join("download");
         remove(&download)?;
-        let make = fs::create_dir_all(&download);
-        make.with_context(|| format!("cannot make {}", download.display()))?;
+        make(&download)?;
         let archive = self.mirror.download(package, version, &download)?;
         shell::run(Command::new("dpkg").arg("-x").arg(&archive).arg(files))?;
         remove(&download)
     }
+}
+
+fn make(directory: &Path) -> Result<()> {
+    fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))
 }
 
 fn remove(directory: &Path) -> Result<()> {
