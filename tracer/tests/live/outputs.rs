@@ -235,6 +235,7 @@ fn a_file_that_is_rotated_under_load_has_everything() {
     let parts = parts(&place, "events");
     assert!(parts.concat() == shown(&finished));
     assert!(parts.len() > 20 && parts.iter().all(|part| part.len() <= 32 << 10));
+    assert!(parts.iter().all(|part| part.ends_with('\n')), "an event is in two parts");
 }
 
 #[test]
