@@ -62,6 +62,7 @@ fn outputs_change_between_two_events_and_none_is_lost() {
     feeds[1] = outputs.feed();
     drop(feeds);
     outputs.finish().unwrap();
+    assert!(!disk.path("stays").exists(), "it was opened again");
     let sorted = |name| {
         let mut numbers = disk.numbers(name);
         numbers.sort_unstable();

@@ -34,6 +34,7 @@ mod impaired;
 mod injected;
 mod inside;
 mod interfaces;
+mod journal;
 #[cfg(feature = "libpcap")]
 mod libpcap;
 mod links;

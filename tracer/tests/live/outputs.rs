@@ -63,6 +63,14 @@ impl Place {
     }
 }
 
+/// Waits for the tracer's connection, but not for ever.
+fn accept(listener: &UnixListener) -> UnixStream {
+    listener.set_nonblocking(true).expect("a socket");
+    let (stream, _) = wait_for("the tracer to connect", || listener.accept().ok());
+    stream.set_nonblocking(false).expect("a socket");
+    stream
+}
+
 /// A tracer that writes to standard output and to another one, which may hold little.
 fn start(namespace: &Namespace, output: &str, more: &[&str]) -> Tracer {
     let options = ["-p", "7272", "-o", "-", "-o", output, "--output-buffer", "256KiB"];
@@ -147,7 +155,7 @@ fn a_collector_that_does_not_read_costs_nobody_anything_but_itself() {
     let (listener, target) = place.collector();
     let file = place.name("events");
     let tracer = start(&namespace, &target, &["-o", &file]);
-    let (stream, _) = listener.accept().expect("the tracer connects");
+    let stream = accept(&listener);
     let said = talk_to_the_end(&namespace, &tracer, MUCH);
     wait_for("it to be told", || tracer.has_said("is too slow"));
     let reading = Reading::start(stream);
@@ -170,7 +178,7 @@ fn what_comes_while_nobody_listens_waits() {
     let said = talk_to_the_end(&namespace, &tracer, SMALL);
     wait_for("it to be told", || tracer.has_said("trying again"));
     let (listener, _) = place.collector();
-    let reading = Reading::start(listener.accept().expect("the tracer connects").0);
+    let reading = Reading::start(accept(&listener));
     wait_for("it to be told", || tracer.has_said("goes on"));
     let finished = tracer.interrupt();
     assert_shows(&finished, said);
@@ -202,13 +210,13 @@ fn a_collector_that_is_started_anew_has_everything() {
     for words in ["first", "second", "third"] {
         // No multiple of three bytes: no ping, which would be answered some time.
         client.say(Say::text(0, 0).saying(words).saying("  "));
-        let (mut stream, _) = listener.accept().expect("the tracer connects");
+        let mut stream = accept(&listener);
         all += &read_exchange(&mut stream, words);
     }
     client.close();
     server.logs();
     wait_for("the end", || tracer.has_told("tcp.close"));
-    let reading = Reading::start(listener.accept().expect("the tracer connects").0);
+    let reading = Reading::start(accept(&listener));
     let finished = tracer.interrupt();
     all += &reading.end();
     assert!(shown(&finished) == all, "{}\nis not\n{all}", shown(&finished));
@@ -235,6 +243,7 @@ fn a_file_that_is_rotated_under_load_has_everything() {
     let parts = parts(&place, "events");
     assert!(parts.concat() == shown(&finished));
     assert!(parts.len() > 20 && parts.iter().all(|part| part.len() <= 32 << 10));
+    assert!(parts.iter().all(|part| part.ends_with('\n')), "an event is in two parts");
 }
 
 #[test]
@@ -339,7 +348,10 @@ fn a_collector_is_outside_of_the_namespace_that_is_traced() {
     let listener = outside.run(|| TcpListener::bind("127.0.0.1:0")).expect("a port");
     let target = format!("tcp:{}", listener.local_addr().expect("it is bound"));
     let tracer = start(&outside, &target, &["--netns", &inside.path()]);
-    let reading = Reading::start(listener.accept().expect("the tracer connects").0);
+    listener.set_nonblocking(true).expect("a socket");
+    let (stream, _) = wait_for("the tracer to connect", || listener.accept().ok());
+    stream.set_nonblocking(false).expect("a socket");
+    let reading = Reading::start(stream);
     let said = talk_to_the_end(&inside, &tracer, SMALL);
     let finished = tracer.interrupt();
     assert_shows(&finished, said);
