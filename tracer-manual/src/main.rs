@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use clap::{Command, CommandFactory as _};
-use clap_complete::{Generator, Shell};
+use clap_complete::Shell;
 use tracer::cli::Cli;
 
 fn main() -> Result<()> {
@@ -36,8 +36,13 @@ fn files() -> Result<Vec<(PathBuf, Vec<u8>)>> {
         ("man/tracer.toml.5".into(), configuration::page(&command)),
         ("tracer.toml".into(), configuration::file(&command).into_bytes()),
     ];
-    for shell in [Shell::Bash, Shell::Fish, Shell::Zsh] {
-        let name = format!("completions/{shell}/{}", shell.file_name("tracer"));
+    // By the names under which shells look for them.
+    let completed = [
+        (Shell::Bash, "completions/bash/tracer"),
+        (Shell::Fish, "completions/fish/tracer.fish"),
+        (Shell::Zsh, "completions/zsh/_tracer"),
+    ];
+    for (shell, name) in completed {
         files.push((name.into(), completions(shell, &command)));
     }
     Ok(files)

@@ -4,7 +4,7 @@
 mod arch;
 mod cpio;
 mod cross;
-mod elf;
+pub(crate) mod elf;
 mod guest;
 mod kernel;
 mod machine;

@@ -1,0 +1,68 @@
+//! Whether the same sources make the same packages: they are copied elsewhere, built there once more, from
+//! nothing, and both results compared byte by byte.
+
+use std::{fs, path::Path, process::Command};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use super::{Products, passed};
+use crate::{
+    dist::{
+        directory, emptied, layout,
+        moment::{Moment, VARIABLE},
+    },
+    shell,
+};
+
+pub(super) fn check(products: &Products) -> Result<()> {
+    let elsewhere = directory().join("elsewhere/a-longer-name");
+    emptied(&elsewhere)?;
+    copy_sources(&elsewhere)?;
+    let mut cargo = shell::cargo();
+    cargo.args(["xtask", "dist"]).current_dir(&elsewhere);
+    cargo.env("CARGO_TARGET_DIR", elsewhere.join("target"));
+    // There is no commit to look at.
+    cargo.env(VARIABLE, Moment::of_the_sources()?.0.to_string());
+    eprintln!("dist: building once more, in {}", elsewhere.display());
+    shell::announce(&cargo);
+    let printed = shell::output_with_errors(&mut cargo)?;
+    let others: Vec<_> = printed.lines().map(Path::new).collect();
+    let [package, tarball] = others[..] else { bail!("not two files were made: {printed}") };
+    ensure_equal(&products.package, package)?;
+    ensure_equal(&products.tarball, tarball)?;
+    fs::remove_dir_all(&elsewhere)
+        .with_context(|| format!("cannot remove {}", elsewhere.display()))?;
+    passed("two builds in two directories have made the same bytes")
+}
+
+/// All that git knows, or would take, as it is here.
+fn copy_sources(to: &Path) -> Result<()> {
+    let sources = shell::workspace();
+    let mut git = Command::new("git");
+    git.current_dir(sources).args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
+    for name in shell::output(&mut git)?.split_terminator('\0') {
+        // What was removed, and not committed yet, is still known.
+        if sources.join(name).exists() {
+            layout::copy(&sources.join(name), &to.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+fn ensure_equal(ours: &Path, other: &Path) -> Result<()> {
+    let read =
+        |path: &Path| fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+    let (one, two) = (read(ours)?, read(other)?);
+    let place = one.iter().zip(&two).position(|(one, two)| one != two);
+    let place = place.unwrap_or(one.len().min(two.len()));
+    ensure!(
+        one == two,
+        "{} and {} differ from byte {place} on ({} and {} bytes): compare what is in them, for one with \
+         diffoscope",
+        ours.display(),
+        other.display(),
+        one.len(),
+        two.len()
+    );
+    Ok(())
+}
