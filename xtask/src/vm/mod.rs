@@ -12,6 +12,7 @@ mod modules;
 mod packages;
 mod programs;
 mod summary;
+pub(crate) mod systemd;
 mod verdict;
 
 use std::{

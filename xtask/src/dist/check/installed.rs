@@ -6,10 +6,7 @@ use std::{fs, path::Path, process::Command};
 use anyhow::{Context as _, Result, ensure};
 
 use super::{CAPTURE, Products, is_decoded, is_our_version, passed, snapshot::Snapshot};
-use crate::{debian_root::Root, shell};
-
-/// What such a system has beside what every one has.
-const PACKAGES: [&str; 1] = ["systemd"];
+use crate::{debian_root::Root, shell, vm::systemd};
 
 const SETTINGS: &str = "/etc/tracer/tracer.toml";
 
@@ -17,7 +14,7 @@ const SETTINGS: &str = "/etc/tracer/tracer.toml";
 const FILES: [&str; 2] = ["/srv/tracer.deb", "/srv/capture.pcap"];
 
 pub(super) fn check(products: &Products) -> Result<()> {
-    let root = Root::with(&PACKAGES)?.scratch()?;
+    let root = Root::with(&systemd::PACKAGES)?.scratch()?;
     let [package, capture] = FILES.map(|path| root.outside(path));
     fs::copy(&products.package, &package)?;
     fs::copy(shell::workspace().join(CAPTURE), &capture)?;

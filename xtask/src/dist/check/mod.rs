@@ -1,6 +1,7 @@
 //! Whether the packages are what docs/packages.md says: both come in; one sentence a check goes out, or what
 //! is wrong. What needs root is left out without it, aloud.
 
+mod booted;
 mod everywhere;
 mod installed;
 mod snapshot;
@@ -22,9 +23,10 @@ pub(super) fn everything(products: &Products) -> Result<()> {
     everywhere::check(products)?;
     if shell::is_root() {
         installed::check(products)?;
+        booted::check(products)?;
     } else {
         eprintln!(
-            "note: without root, the package is not installed in a Debian system, and the tarball's \
+            "note: without root, the package is not installed in a Debian system, nor booted, and the tarball's \
                    program does not run in an empty directory"
         );
     }

@@ -10,19 +10,15 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
-/// What dpkg and its helpers write down of each thing they do.
-const DIARIES: [&str; 7] = [
-    "var/lib/dpkg/available",
-    "var/lib/dpkg/status",
+/// What is written down of each installation, and copies that are left of accounts before they change.
+const DIARIES: [&str; 6] = [
     "var/lib/dpkg/status-old",
-    "var/lib/dpkg/diversions-old",
-    "var/lib/dpkg/statoverride-old",
     "var/log/dpkg.log",
-    "var/lib/systemd/deb-systemd-helper-enabled",
+    "etc/passwd-",
+    "etc/shadow-",
+    "etc/group-",
+    "etc/gshadow-",
 ];
-
-/// Copies that programs for accounts leave of files before they change them.
-const COPIES: [&str; 4] = ["etc/passwd-", "etc/shadow-", "etc/group-", "etc/gshadow-"];
 
 /// A root directory at some time.
 pub(super) struct Snapshot(BTreeMap<PathBuf, String>);
@@ -38,6 +34,9 @@ impl Snapshot {
                 let path = entry?.path();
                 let metadata = path.symlink_metadata()?;
                 let name = path.strip_prefix(root)?.to_owned();
+                if DIARIES.iter().any(|diary| Path::new(diary) == name) {
+                    continue;
+                }
                 paths.insert(name.clone(), described(&path, &name, &metadata)?);
                 if metadata.is_dir() {
                     directories.push(path);
@@ -61,11 +60,10 @@ impl Snapshot {
 
 fn described(path: &Path, name: &Path, metadata: &Metadata) -> Result<String> {
     let whose = format!("{:o} {}:{}", metadata.mode(), metadata.uid(), metadata.gid());
-    let is = |names: &[&str]| names.iter().any(|other| Path::new(other) == name);
     if metadata.is_symlink() {
         return Ok(format!("{whose} to {}", fs::read_link(path)?.display()));
     }
-    if !metadata.is_file() || is(&DIARIES) || is(&COPIES) {
+    if !metadata.is_file() {
         return Ok(whose);
     }
     let contents = fs::read(path)?;
