@@ -94,7 +94,7 @@ enum Command {
         #[arg(long)]
         no_live: bool,
 
-        /// Leave out the virtual machines with other kernels
+        /// Leave out the virtual machines: those with other kernels, and the one in which the service starts
         #[arg(long)]
         no_vm: bool,
 

@@ -40,7 +40,7 @@ pub(crate) fn command(no_live: bool, no_vm: bool, no_dist: bool, args: &[OsStrin
         return Ok(());
     }
     if !no_dist {
-        dist::test()?;
+        dist::test(no_vm)?;
     }
     // Before the program is built with another feature. Machines have a root of their own, so that
     // --no-live is not about them.

@@ -17,6 +17,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use check::Machines;
 use layout::Parts;
 use moment::Moment;
 
@@ -29,6 +30,7 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 struct Products {
     package: PathBuf,
     tarball: PathBuf,
+    moment: Moment,
 }
 
 /// The options of the command.
@@ -43,12 +45,12 @@ pub(crate) struct Options {
 pub(crate) fn command(options: &Options) -> Result<()> {
     let products = make()?;
     println!("{}\n{}", products.package.display(), products.tarball.display());
-    if options.check { check::everything(&products) } else { Ok(()) }
+    if options.check { check::everything(&products, Machines::Run) } else { Ok(()) }
 }
 
 /// Makes both and checks them, as `cargo xtask test` does.
-pub(crate) fn test() -> Result<()> {
-    check::everything(&make()?)
+pub(crate) fn test(no_vm: bool) -> Result<()> {
+    check::everything(&make()?, if no_vm { Machines::LeftOut } else { Machines::Run })
 }
 
 fn make() -> Result<Products> {
@@ -66,7 +68,7 @@ fn make() -> Result<Products> {
         debian::package(&directory, &parts(&programs.dynamic), &copyright::of(&crates)?, &moment)?;
     let copyright = copyright::of_static(&crates)?;
     let tarball = tarball::make(&directory, &parts(&programs.standalone), &copyright, &moment)?;
-    Ok(Products { package, tarball })
+    Ok(Products { package, tarball, moment })
 }
 
 /// Where all of it is made.

@@ -52,7 +52,7 @@ mod tests {
     #[test]
     fn a_date_is_written_as_changelogs_have_it() {
         let moment = Moment(1_795_379_341);
-        assert_eq!(moment.for_changelogs().unwrap(), "Sun, 22 Nov 2026 19:49:01 +0000");
+        assert_eq!(moment.for_changelogs().unwrap(), "Sun, 22 Nov 2026 20:29:01 +0000");
         assert_eq!(date("2026-11-22").unwrap(), "Sun, 22 Nov 2026 00:00:00 +0000");
         assert!(date("soon").is_err());
     }

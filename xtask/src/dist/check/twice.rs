@@ -7,10 +7,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use super::{Products, passed};
 use crate::{
-    dist::{
-        directory, emptied, layout,
-        moment::{Moment, VARIABLE},
-    },
+    dist::{directory, emptied, layout, moment::VARIABLE},
     shell,
 };
 
@@ -22,7 +19,7 @@ pub(super) fn check(products: &Products) -> Result<()> {
     cargo.args(["xtask", "dist"]).current_dir(&elsewhere);
     cargo.env("CARGO_TARGET_DIR", elsewhere.join("target"));
     // There is no commit to look at.
-    cargo.env(VARIABLE, Moment::of_the_sources()?.0.to_string());
+    cargo.env(VARIABLE, products.moment.0.to_string());
     eprintln!("dist: building once more, in {}", elsewhere.display());
     shell::announce(&cargo);
     let printed = shell::output_with_errors(&mut cargo)?;
@@ -65,4 +62,28 @@ fn ensure_equal(ours: &Path, other: &Path) -> Result<()> {
         two.len()
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{env, process};
+
+    use super::*;
+
+    #[test]
+    fn one_byte_makes_a_difference() {
+        let path = |name: &str| env::temp_dir().join(format!("{name}-{}", process::id()));
+        let (one, two) = (path("one"), path("two"));
+        let compare = |a: &[u8], b: &[u8]| {
+            fs::write(&one, a).expect("there is room");
+            fs::write(&two, b).expect("there is room");
+            ensure_equal(&one, &two).map_err(|told| told.to_string())
+        };
+        assert_eq!(compare(b"same", b"same"), Ok(()));
+        for (other, told) in [(&b"some"[..], "from byte 1 on"), (b"same!", "from byte 4 on")] {
+            let error = compare(b"same", other).expect_err("they differ");
+            assert!(error.contains(told), "{error}");
+        }
+        fs::remove_file(&one).and_then(|()| fs::remove_file(&two)).expect("they are there");
+    }
 }
