@@ -91,13 +91,17 @@ fn wrapper(directory: &Path) -> Result<PathBuf> {
     Ok(wrapper)
 }
 
+/// Where cargo keeps the crates that it has fetched.
+pub(super) fn cargo_home() -> Result<PathBuf> {
+    match env::var_os("CARGO_HOME") {
+        Some(home) => Ok(home.into()),
+        None => Ok(env::home_dir().context("there is no home directory: set HOME")?.join(".cargo")),
+    }
+}
+
 /// Where sources lie here, and what is written in place of that.
 fn renamed() -> Result<Vec<(PathBuf, &'static str)>> {
-    let home = match env::var_os("CARGO_HOME") {
-        Some(home) => home.into(),
-        None => env::home_dir().context("there is no home directory: set HOME")?.join(".cargo"),
-    };
-    let registries = home.join("registry/src");
+    let registries = cargo_home()?.join("registry/src");
     let listed = fs::read_dir(&registries)
         .with_context(|| format!("there are no crates in {}", registries.display()))?;
     let mut renamed = Vec::new();

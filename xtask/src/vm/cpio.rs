@@ -21,6 +21,7 @@ const CHARACTER_DEVICE: u32 = 0o020_600;
 const TRAILER: &str = "TRAILER!!!";
 
 /// What an entry is, besides its name and its contents.
+#[derive(Clone, Copy)]
 struct Kind {
     mode: u32,
     owner: (u32, u32),

@@ -1,12 +1,12 @@
 //! The tarball: the program in it is to run where there is nothing else at all.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, os::unix::ffi::OsStrExt as _, path::Path, process::Command};
 
 use anyhow::{Context as _, Result, ensure};
 
 use super::{CAPTURE, Products, is_decoded, is_our_version, passed};
 use crate::{
-    dist::{directory, emptied, tarball},
+    dist::{directory, emptied, program, tarball},
     shell,
     vm::elf,
 };
@@ -36,7 +36,9 @@ pub(super) fn check(products: &Products) -> Result<()> {
     for file in FILES {
         ensure!(tree.join(file).is_file(), "there is no {file} in the tarball");
     }
-    let needs = elf::needs(&fs::read(tree.join("tracer"))?)?;
+    let program = fs::read(tree.join("tracer"))?;
+    ensure_anonymous(&program)?;
+    let needs = elf::needs(&program)?;
     ensure!(
         needs.interpreter.is_none() && needs.libraries.is_empty(),
         "the tarball's program needs {:?} and {:?}",
@@ -50,6 +52,16 @@ pub(super) fn check(products: &Products) -> Result<()> {
     passed("the tarball is complete, and its program needs no other file")
 }
 
+/// Nothing in a program says where it was built.
+fn ensure_anonymous(program: &[u8]) -> Result<()> {
+    for place in [shell::workspace(), &program::cargo_home()?] {
+        let path = place.as_os_str().as_bytes();
+        let is_in_it = program.windows(path.len()).any(|bytes| bytes == path);
+        ensure!(!is_in_it, "the tarball's program has {} in it", place.display());
+    }
+    Ok(())
+}
+
 /// With no other file than a capture.
 fn run_alone(root: &Path, tree: &Path) -> Result<()> {
     let alone = root.join("alone");
@@ -61,4 +73,16 @@ fn run_alone(root: &Path, tree: &Path) -> Result<()> {
     };
     is_our_version(&run(&["--version"])?)?;
     is_decoded(&run(&["--read", "/capture"])?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_knows_its_place_is_told() {
+        assert!(ensure_anonymous(b"\x7fELF /usr/src/tracer/tracer/src/main.rs").is_ok());
+        let place = format!("\x7fELF {}/tracer/src/main.rs", shell::workspace().display());
+        assert!(ensure_anonymous(place.as_bytes()).is_err());
+    }
 }

@@ -1,13 +1,13 @@
 //! Whether the same sources make the same packages: they are copied elsewhere, built there once more, from
 //! nothing, and both results compared byte by byte.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
 use super::{Products, passed};
 use crate::{
-    dist::{directory, emptied, layout, moment::VARIABLE},
+    dist::{directory, emptied, layout, moment::VARIABLE, program},
     shell,
 };
 
@@ -18,6 +18,13 @@ pub(super) fn check(products: &Products) -> Result<()> {
     let mut cargo = shell::cargo();
     cargo.args(["xtask", "dist"]).current_dir(&elsewhere);
     cargo.env("CARGO_TARGET_DIR", elsewhere.join("target"));
+    // The crates lie elsewhere, too, as far as compilers can see.
+    let crates = elsewhere.with_file_name("crates");
+    if crates.is_symlink() {
+        fs::remove_file(&crates)?;
+    }
+    symlink(program::cargo_home()?, &crates)?;
+    cargo.env("CARGO_HOME", &crates);
     // There is no commit to look at.
     cargo.env(VARIABLE, products.moment.0.to_string());
     eprintln!("dist: building once more, in {}", elsewhere.display());
