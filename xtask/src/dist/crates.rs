@@ -45,12 +45,12 @@ struct Package {
 
 /// All of them, by name.
 pub(super) fn linked() -> Result<Vec<Crate>> {
+    let target = format!("{ARCH}-unknown-linux-gnu");
     let mut cargo = shell::cargo();
-    cargo.args(["metadata", "--locked", "--format-version=1"]);
+    cargo.args(["metadata", "--locked", "--format-version=1", "--filter-platform", &target]);
     let metadata: Metadata = serde_json::from_str(&shell::output(&mut cargo)?)?;
-    let user = format!("{ARCH}-unknown-linux-gnu");
-    let mut names = in_program("tracer", &user)?;
-    names.extend(in_program("tracer-ebpf", &user)?);
+    let mut names = in_program("tracer", &target)?;
+    names.extend(in_program("tracer-ebpf", &target)?);
     let find = |(name, version): &(String, String)| {
         let mut all = metadata.packages.iter();
         let package = all.find(|package| package.name == *name && package.version == *version);

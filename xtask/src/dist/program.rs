@@ -106,9 +106,13 @@ fn renamed() -> Result<Vec<(PathBuf, &'static str)>> {
         .with_context(|| format!("there are no crates in {}", registries.display()))?;
     let mut renamed = Vec::new();
     for registry in listed {
-        renamed.push((registry?.path(), "/usr/src/crates"));
+        let registry = registry?.path();
+        // Compilers are given one, and find the other when they ask where they are.
+        renamed.push((registry.canonicalize()?, "/usr/src/crates"));
+        renamed.push((registry, "/usr/src/crates"));
     }
     renamed.sort();
+    renamed.dedup();
     let mut rustc = Command::new("rustc");
     let ours = shell::output(rustc.current_dir(shell::workspace()).args(["--print", "sysroot"]))?;
     let compilers = [PathBuf::from(ours.trim_end()), setup::ebpf_sysroot()?];

@@ -12,22 +12,19 @@ use crate::{
 };
 
 pub(super) fn check(products: &Products) -> Result<()> {
-    let elsewhere = directory().join("elsewhere/a-longer-name");
+    let elsewhere = directory().join("elsewhere");
     emptied(&elsewhere)?;
-    copy_sources(&elsewhere)?;
-    let mut cargo = shell::cargo();
-    cargo.args(["xtask", "dist"]).current_dir(&elsewhere);
-    cargo.env("CARGO_TARGET_DIR", elsewhere.join("target"));
+    let sources = elsewhere.join("a-longer-name");
+    copy_sources(&sources)?;
     // The crates lie elsewhere, too, as far as compilers can see.
-    let crates = elsewhere.with_file_name("crates");
-    if crates.is_symlink() {
-        fs::remove_file(&crates)?;
-    }
+    let crates = elsewhere.join("crates");
     symlink(program::cargo_home()?, &crates)?;
-    cargo.env("CARGO_HOME", &crates);
+    let mut cargo = shell::cargo();
+    cargo.args(["xtask", "dist"]).current_dir(&sources);
+    cargo.env("CARGO_HOME", &crates).env("CARGO_TARGET_DIR", sources.join("target"));
     // There is no commit to look at.
     cargo.env(VARIABLE, products.moment.0.to_string());
-    eprintln!("dist: building once more, in {}", elsewhere.display());
+    eprintln!("dist: building once more, in {}", sources.display());
     shell::announce(&cargo);
     let printed = shell::output_with_errors(&mut cargo)?;
     let others: Vec<_> = printed.lines().map(Path::new).collect();
