@@ -4,7 +4,7 @@
 use std::{fmt::Write as _, path::Path};
 
 use clap::{
-    ArgAction, Command,
+    Arg, ArgAction, Command,
     error::{ContextKind, ContextValue, ErrorKind},
 };
 use toml::{
@@ -13,10 +13,16 @@ use toml::{
 };
 
 /// Where the file of the service is.
-pub(crate) const PATH: &str = "/etc/tracer/tracer.toml";
+pub const PATH: &str = "/etc/tracer/tracer.toml";
 
 /// Options that say what one run is to do, not how to trace.
 const NOT_IN_FILES: [&str; 6] = ["check-config", "config", "count", "help", "read", "version"];
+
+/// The options of a command that a file can have.
+pub fn options(command: &Command) -> impl Iterator<Item = &Arg> {
+    let is_in_files = |arg: &&Arg| arg.get_long().is_some_and(|key| !NOT_IN_FILES.contains(&key));
+    command.get_arguments().filter(is_in_files)
+}
 
 /// Gives the options of a command the defaults that a file has for them. The error is all that is wrong
 /// with it, a line each.
@@ -60,7 +66,7 @@ impl Setting {
         if NOT_IN_FILES.contains(&key) {
             return Err(Problem::Key(format!("`{key}` is for the command line only")));
         }
-        let is_key = |arg: &&clap::Arg| arg.get_long() == Some(key);
+        let is_key = |arg: &&Arg| arg.get_long() == Some(key);
         let Some(arg) = command.get_arguments().find(is_key) else {
             return Err(Problem::Key(unknown(command, key)));
         };

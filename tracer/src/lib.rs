@@ -8,7 +8,7 @@
 pub mod capture;
 pub mod cli;
 pub mod config;
-mod config_file;
+pub mod config_file;
 pub mod event;
 pub mod http;
 #[cfg(feature = "live")]

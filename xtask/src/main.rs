@@ -4,7 +4,9 @@
 mod bench;
 mod build;
 mod compare;
+mod debian_root;
 mod demo;
+mod dist;
 mod fuzz;
 mod instructions;
 mod lint;
@@ -84,17 +86,22 @@ enum Command {
     ///
     /// Runs `cargo test --workspace --release`. The live tests trace real traffic in network
     /// namespaces of their own and need root: sudo is used for them, and only for them, when you
-    /// are not. Without privileges they fail; --no-live leaves them out and says so. Then the live
-    /// tests run once more on other kernels, as `cargo xtask vm` does, unless --no-vm is given or
-    /// there are arguments for `cargo test`.
+    /// are not. Without privileges they fail; --no-live leaves them out and says so. Then the packages are
+    /// made and checked, as `cargo xtask dist --check` does, and the live tests run once more on other
+    /// kernels, as `cargo xtask vm` does, unless --no-dist and --no-vm are given or there are
+    /// arguments for `cargo test`.
     Test {
         /// Leave out the tests that trace the running kernel
         #[arg(long)]
         no_live: bool,
 
-        /// Leave out the virtual machines with other kernels
+        /// Leave out the virtual machines: those with other kernels, and the one in which the service starts
         #[arg(long)]
         no_vm: bool,
+
+        /// Leave out the packages, which are built twice
+        #[arg(long)]
+        no_dist: bool,
 
         /// Arguments for `cargo test`, as in `cargo xtask test -- --test golden -- --nocapture`
         #[arg(last = true)]
@@ -109,6 +116,14 @@ enum Command {
     /// machine has written is in target/vm/RELEASE/console.log. Emulated (TCG) where KVM does not work,
     /// which takes half an hour or more. Needs no root, but to install QEMU where it is missing.
     Vm(vm::Options),
+
+    /// Make a Debian package and a static tarball, in target/dist
+    ///
+    /// Both have the tracer with its eBPF program inside, manual pages, shell completions, the unit, and the
+    /// default configuration. The same sources and compilers make the same bytes, wherever they lie.
+    /// docs/packages.md says what is in them, and how they are tested. Installs debhelper from Debian's
+    /// packages where it is missing.
+    Dist(dist::Options),
 
     /// Check the formatting, the lints, the documentation, and the dependencies
     ///
@@ -195,8 +210,11 @@ fn main() -> ExitCode {
         Command::Run { args } => run::command(&args),
         Command::Demo { inside: None } => demo::command(),
         Command::Demo { inside: Some(tracer) } => demo::play(&tracer),
-        Command::Test { no_live, no_vm, args } => test::command(no_live, no_vm, &args),
+        Command::Test { no_live, no_vm, no_dist, args } => {
+            test::command(no_live, no_vm, no_dist, &args)
+        }
         Command::Vm(options) => vm::command(&options),
+        Command::Dist(options) => dist::command(&options),
         Command::Lint => lint::command(),
         Command::Fuzz { seconds, targets } => fuzz::command(seconds, &targets),
         Command::Compare => compare::command(),

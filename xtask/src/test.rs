@@ -10,17 +10,20 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use crate::{prometheus, setup, shell, vm};
+use crate::{dist, prometheus, setup, shell, vm};
 
 /// The test targets that trace the running kernel; the file names of their programs begin like this.
 const LIVE: [&str; 2] = ["live-", "live_"];
 
 /// Runs the tests. One profile for all: the live tests want full speed, and compiling everything
 /// twice would cost more than it saves.
-pub(crate) fn command(no_live: bool, no_vm: bool, args: &[OsString]) -> Result<()> {
+pub(crate) fn command(no_live: bool, no_vm: bool, no_dist: bool, args: &[OsString]) -> Result<()> {
     setup::everything()?;
     if no_vm {
         eprintln!("note: --no-vm: the tests inside virtual machines are left out");
+    }
+    if no_dist {
+        eprintln!("note: --no-dist: the packages are neither made nor tested");
     }
     if no_live {
         eprintln!("note: --no-live: the tests that trace the running kernel are left out");
@@ -39,6 +42,9 @@ pub(crate) fn command(no_live: bool, no_vm: bool, args: &[OsString]) -> Result<(
     shell::run(&mut cargo)?;
     if !args.is_empty() {
         return Ok(());
+    }
+    if !no_dist {
+        dist::test(no_vm)?;
     }
     // Before the program is built with another feature. Machines have a root of their own, so that
     // --no-live is not about them.

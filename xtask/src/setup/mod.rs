@@ -13,7 +13,7 @@ mod toolchain;
 pub(crate) use mirror::Mirror;
 pub(crate) use packages::Packages;
 
-use std::process::Command;
+use std::{path::PathBuf, process::Command};
 
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
@@ -107,6 +107,14 @@ pub(crate) fn packages(names: &[&str]) -> Result<()> {
 /// The version of Debian's compiler, where that is the one that was set up.
 pub(crate) fn debian_compiler() -> Result<Option<String>> {
     debian::version_of(&toolchain::compiler()?)
+}
+
+/// Where the compiler for BPF has its libraries, and their sources.
+pub(crate) fn ebpf_sysroot() -> Result<PathBuf> {
+    let mut rustc = Command::new("rustup");
+    let sysroot =
+        shell::output(rustc.args(["run", toolchain::NAME, "rustc", "--print", "sysroot"]))?;
+    Ok(sysroot.trim_end().into())
 }
 
 /// The cargo of the toolchain that compiles for BPF, at the root of the workspace.

@@ -11,15 +11,15 @@ use object::{
 type Header = FileHeader64<Endianness>;
 
 /// What a program or a library needs to run.
-pub(super) struct Needs {
+pub(crate) struct Needs {
     /// The dynamic linker, by its path; libraries have none.
-    pub(super) interpreter: Option<String>,
+    pub(crate) interpreter: Option<String>,
     /// Shared libraries, by their names.
-    pub(super) libraries: Vec<String>,
+    pub(crate) libraries: Vec<String>,
 }
 
 /// Of a program or a library. One that is linked statically needs nothing.
-pub(super) fn needs(file: &[u8]) -> Result<Needs> {
+pub(crate) fn needs(file: &[u8]) -> Result<Needs> {
     let header = Header::parse(file)?;
     let endian = header.endian()?;
     let mut interpreter = None;

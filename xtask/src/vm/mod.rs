@@ -4,13 +4,14 @@
 mod arch;
 mod cpio;
 mod cross;
-mod elf;
+pub(crate) mod elf;
 mod guest;
 mod kernel;
 mod machine;
 mod modules;
 mod programs;
 mod summary;
+pub(crate) mod systemd;
 mod verdict;
 
 use std::{
@@ -117,13 +118,7 @@ fn prepare(
     directory: &Path,
 ) -> Result<Vec<Ready>> {
     setup::virtual_machines(arch.emulator, arch.emulator_package)?;
-    let cache = directory.join("packages").join(arch.debian);
-    let packages = if arch.is_ours() {
-        Packages::native(cache)
-    } else {
-        Packages::foreign(arch.debian, cache)
-    };
-    let packages = packages?;
+    let packages = packages(arch, directory)?;
     let kernels = kernels(options, arch, &packages)?;
     let guest = guest(arch, &packages, directory)?;
     let mut accelerator = None;
@@ -137,6 +132,12 @@ fn prepare(
         ready.push(Ready { arch, kernel, accelerator, place });
     }
     Ok(ready)
+}
+
+/// Debian's packages for machines of an architecture.
+fn packages(arch: &Arch, directory: &Path) -> Result<Packages> {
+    let cache = directory.join("packages").join(arch.debian);
+    if arch.is_ours() { Packages::native(cache) } else { Packages::foreign(arch.debian, cache) }
 }
 
 fn kernels(options: &Options, arch: &Arch, packages: &Packages) -> Result<Vec<Kernel>> {

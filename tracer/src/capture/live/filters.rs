@@ -14,6 +14,10 @@ use rtnetlink::{
     Handle,
     packet_route::tc::{TcAttribute, TcFilterBpfOption, TcHandle, TcMessage, TcOption},
 };
+use rustix::{
+    io::Errno,
+    process::{Pid, test_kill_process},
+};
 
 use super::interface::{Interface, LinkLayer};
 
@@ -121,9 +125,20 @@ pub(super) fn is_own(filter: &TcMessage) -> bool {
 /// Whether the process that a filter's handle names is another tracer. Our own has none yet: in a
 /// container a killed tracer's process id may be ours.
 fn is_running(pid: u32) -> bool {
-    pid != process::id()
-        && std::fs::read_to_string(format!("/proc/{pid}/comm"))
-            .is_ok_and(|comm| comm.trim_end() == "tracer")
+    if pid == process::id() {
+        return false;
+    }
+    match std::fs::read_to_string(format!("/proc/{pid}/comm")) {
+        Ok(comm) => comm.trim_end() == "tracer",
+        // A service may see its own user's processes only (proc(5), hidepid): then it may well be one.
+        Err(_) => exists(pid),
+    }
+}
+
+/// Whether there is such a process, whoever may look at it.
+fn exists(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH))
 }
 
 fn remove(interface: &Interface, filter: &Filter) -> Result<()> {
@@ -131,4 +146,18 @@ fn remove(interface: &Interface, filter: &Filter) -> Result<()> {
     let link =
         SchedClassifierLink::attached(&interface.name, filter.hook, filter.priority, handle, None)?;
     Ok(link.detach()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_another_tracer_or_what_cannot_be_looked_at_is_running() {
+        // The first process is none, though it is there; above the last number there is none.
+        assert!(exists(1) && !is_running(1));
+        let none = 1 << 22;
+        assert!(!exists(none) && !is_running(none) && !exists(u32::MAX) && !exists(0));
+        assert!(!is_running(process::id()));
+    }
 }
