@@ -81,13 +81,14 @@ pub(crate) fn command(options: &Options) -> Result<()> {
     let wanted = wanted(options)?;
     setup::everything()?;
     let directory = shell::workspace().join("target/vm");
-    let mut ready = Vec::new();
-    for (arch, args) in wanted {
-        let machines = prepare(arch, options, &args, &directory);
-        ready.extend(machines.with_context(|| format!("cannot make machines of {}", arch.name))?);
-    }
     let outcomes: Result<Vec<_>> = thread::scope(|scope| {
-        let running: Vec<_> = ready.iter().map(|ready| scope.spawn(|| ready.run())).collect();
+        let mut running = Vec::new();
+        for (arch, args) in wanted {
+            let ready = prepare(arch, options, &args, &directory)
+                .with_context(|| format!("cannot make machines of {}", arch.name))?;
+            // While the next are compiled for.
+            running.extend(ready.into_iter().map(|ready| scope.spawn(move || ready.run())));
+        }
         let ended = running
             .into_iter()
             .map(|machine| machine.join().unwrap_or_else(|panic| resume_unwind(panic)));
