@@ -19,6 +19,7 @@ mod signals;
 
 use ::tracing::info;
 use anyhow::Result;
+use rustix::thread::CapabilitySet;
 
 use crate::{
     capture::{
@@ -28,7 +29,7 @@ use crate::{
     cli::CaptureName,
     config::{Config, Live},
     sandbox,
-    sink::{Outputs, Overflow},
+    sink::{Begin, Outputs, Overflow},
 };
 use consumers::{Consumers, report};
 use endpoint::{Bound, Serving};
@@ -39,9 +40,13 @@ use signals::Signals;
 /// Traces until a signal comes, or enough messages have.
 pub fn run(live: &Live, config: &Config) -> Result<()> {
     descriptors::provide()?;
+    let begin: Begin = match live.keep_privileges {
+        true => || Ok(()),
+        false => || sandbox::enter(CapabilitySet::empty()),
+    };
     let opened = Opened {
         endpoint: live.metrics.map(endpoint::bind).transpose()?,
-        outputs: Outputs::open(&config.outputs, Overflow::Drop)?,
+        outputs: Outputs::open(&config.outputs, Overflow::Drop, begin)?,
     };
     if let Some(wanted) = &live.netns {
         // Before there are threads and sockets, which all are to be inside.
@@ -66,11 +71,12 @@ struct Opened {
 
 async fn trace(live: &Live, config: &Config, opened: Opened) -> Result<()> {
     privilege::check(privilege::FOR_BPF)?;
-    let Opened { endpoint, outputs } = opened;
+    let Opened { endpoint, mut outputs } = opened;
     let mut signals = Signals::new()?;
     let mut tracing = Tracing::begin(live, config).await?;
     if !live.keep_privileges {
         sandbox::enter(privilege::kept(tracing.attachments.method()))?;
+        outputs.inherit();
     }
     let started = tracing.start_consumers(live, config, outputs);
     let (mut consumers, _serving) = match started.and_then(|started| serve(started, endpoint)) {

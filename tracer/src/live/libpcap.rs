@@ -25,7 +25,7 @@ use crate::{
 /// Traces until a signal comes, or enough messages have.
 pub(super) async fn trace(live: &Live, config: &Config, opened: Opened) -> Result<()> {
     privilege::check(privilege::FOR_LIBPCAP)?;
-    let Opened { endpoint, outputs } = opened;
+    let Opened { endpoint, mut outputs } = opened;
     let mut signals = Signals::new()?;
     let names = live.interfaces.clone().unwrap_or_else(|| vec!["any".to_owned()]);
     let settings = Settings {
@@ -38,6 +38,7 @@ pub(super) async fn trace(live: &Live, config: &Config, opened: Opened) -> Resul
     let packets = Packets::open(&names, settings)?;
     if !live.keep_privileges {
         sandbox::enter(CapabilitySet::empty())?;
+        outputs.inherit();
     }
     let board = live.metrics.map(|_| Board::new(1, true));
     let watched = outputs.monitor();

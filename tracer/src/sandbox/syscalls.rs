@@ -15,6 +15,7 @@ const ANYHOW: &[c_long] = &[
     // Reading and writing what is open.
     libc::SYS_read,
     libc::SYS_readv,
+    libc::SYS_pread64,
     libc::SYS_write,
     libc::SYS_writev,
     libc::SYS_lseek,

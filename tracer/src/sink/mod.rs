@@ -21,6 +21,7 @@ use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
+        mpsc::sync_channel,
     },
     thread::{self, JoinHandle},
 };
@@ -64,6 +65,9 @@ pub enum Overflow {
     Wait,
 }
 
+/// What an output's thread does before anything else: it gives up what it needs no privileges for.
+pub type Begin = fn() -> Result<()>;
+
 /// Whether an output has failed for good.
 type Failed = AtomicBool;
 
@@ -75,6 +79,7 @@ pub struct Outputs {
     /// How standard output looks, where it is the only one.
     alone: Option<Look>,
     overflow: Overflow,
+    begin: Begin,
     dropped: Arc<Counters>,
     failed: Arc<Failed>,
     monitor: Monitor,
@@ -108,14 +113,19 @@ pub struct State {
 pub struct Monitor(Arc<Mutex<Vec<(Arc<Told>, Observer)>>>);
 
 impl Outputs {
-    /// Opens them all, and starts their threads.
-    pub fn open(wanted: &[Wanted], overflow: Overflow) -> Result<Self> {
+    /// Opens them all, and starts their threads, which begin so.
+    pub fn open(wanted: &[Wanted], overflow: Overflow, begin: Begin) -> Result<Self> {
         let (dropped, failed, monitor) = Default::default();
         let (running, leaving) = Default::default();
         let mut outputs =
-            Self { running, leaving, alone: None, overflow, dropped, failed, monitor };
+            Self { running, leaving, alone: None, overflow, begin, dropped, failed, monitor };
         outputs.set(wanted)?;
         Ok(outputs)
+    }
+
+    /// Threads that start from now on inherit what the caller has given up.
+    pub fn inherit(&mut self) {
+        self.begin = || Ok(());
     }
 
     /// Changes them. Those that are wanted as before stay as they are; the others end when no pipeline
@@ -152,9 +162,15 @@ impl Outputs {
             told: Arc::clone(&told),
         };
         let failed = Arc::clone(&self.failed);
-        let run = move || worker.run().inspect_err(|_| failed.store(true, Relaxed));
+        let begin = self.begin;
+        let (begun, has_begun) = sync_channel(1);
+        let run = move || {
+            begun.send(begin()).ok();
+            worker.run().inspect_err(|_| failed.store(true, Relaxed))
+        };
         let thread = thread::Builder::new().name("output".to_owned()).spawn(run);
         let thread = thread.context("cannot start a thread for an output")?;
+        has_begun.recv().context("a thread of an output has failed")??;
         Ok(Running { wanted: wanted.clone(), sender, told, thread })
     }
 

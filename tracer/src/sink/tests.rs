@@ -48,7 +48,7 @@ fn emit(feed: &mut Feed, number: u64) {
 fn outputs_change_between_two_events_and_none_is_lost() {
     let disk = Disk::new();
     let wanted = ["stays", "goes", "comes"].map(|name| disk.wanted(name));
-    let mut outputs = Outputs::open(&wanted[..2], Overflow::Drop).unwrap();
+    let mut outputs = Outputs::open(&wanted[..2], Overflow::Drop, || Ok(())).unwrap();
     let mut feeds = [outputs.feed(), outputs.feed()];
     emit(&mut feeds[0], 1);
     // Opened again it would be another file.
@@ -78,7 +78,7 @@ fn outputs_change_between_two_events_and_none_is_lost() {
 fn outputs_that_cannot_be_opened_leave_the_others_as_they_were() {
     let disk = Disk::new();
     let wanted = ["good", "also", "no/such"].map(|name| disk.wanted(name));
-    let mut outputs = Outputs::open(&wanted[..1], Overflow::Drop).unwrap();
+    let mut outputs = Outputs::open(&wanted[..1], Overflow::Drop, || Ok(())).unwrap();
     let told = outputs.set(&wanted[1..]).unwrap_err();
     assert!(format!("{told:#}").contains("no/such: No such file"), "{told:#}");
     let mut feed = outputs.feed();
@@ -95,7 +95,7 @@ fn outputs_that_cannot_be_opened_leave_the_others_as_they_were() {
 #[test]
 fn standard_output_alone_is_written_by_whoever_decodes() {
     let stdout = Wanted { target: Target::Stdout, ..Disk::new().wanted("") };
-    let mut outputs = Outputs::open(&[stdout], Overflow::Drop).unwrap();
+    let mut outputs = Outputs::open(&[stdout], Overflow::Drop, || Ok(())).unwrap();
     assert!(matches!(outputs.feed(), Feed::Direct(_)));
     assert!(outputs.monitor().states().is_empty());
     let disk = Disk::new();
