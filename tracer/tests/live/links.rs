@@ -71,8 +71,7 @@ fn stacked(kind: &str, add: [&str; 2]) -> Option<[Namespace; 2]> {
         namespace.address(UPPER, over);
         // By default the interface below answers for the one above, too, and if it is heard last it
         // gets the packets.
-        let only_own = || std::fs::write("/proc/sys/net/ipv4/conf/all/arp_ignore", "1");
-        namespace.run(only_own).expect("the namespace is ours");
+        namespace.set("ipv4/conf/all/arp_ignore", "1");
     }
     Some([here, there])
 }
@@ -278,16 +277,15 @@ fn other_namespaces_are_seen_through_the_veths_that_we_route_between() {
     yonder.address("far", ["10.99.0.2", "fd99::2"]);
     middle.address("veth0", ["10.77.0.9", "fd77::9"]);
     middle.address("veth1", ["10.99.0.9", "fd99::9"]);
-    middle.run(|| {
-        for setting in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
-            std::fs::write(format!("/proc/sys/net/{setting}"), "1").expect("a setting");
-        }
-    });
+    for setting in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
+        middle.set(setting, "1");
+    }
     there.ip("route add default via 10.77.0.9");
     there.ip("-6 route add default via fd77::9");
     yonder.ip("route add default via 10.99.0.9");
     yonder.ip("-6 route add default via fd99::9");
     for ip in HERE {
+        yonder.reach(ip);
         let tracer = Tracer::start(&middle, &["--port", "7272", "--segments"]);
         let said = talk(&yonder, Server::start(&there, ip, 1), &[SMALL]);
         let finished = tracer.interrupt();

@@ -3,6 +3,8 @@
 
 use std::{
     fs::File,
+    io::ErrorKind,
+    net::{SocketAddr, TcpStream},
     os::fd::{AsFd as _, AsRawFd as _},
     panic::resume_unwind,
     process::{self, Command},
@@ -10,6 +12,7 @@ use std::{
     thread,
 };
 
+use crate::tracer::wait_for;
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
 
 /// Tests share the machine, unless one needs it for itself to go at full speed.
@@ -54,6 +57,11 @@ impl Namespace {
         let handle = handle.join().unwrap_or_else(|panic| resume_unwind(panic));
         let namespace = Self { handle, _claim: claim };
         namespace.ip("link set lo up");
+        // A router asks for neighbours from its link-local address only, and that is not its own
+        // until the kernel has looked for duplicates for up to two seconds: there are none here.
+        for devices in ["all", "default"] {
+            namespace.set(&format!("ipv6/conf/{devices}/accept_dad"), "0");
+        }
         namespace
     }
 
@@ -95,6 +103,23 @@ impl Namespace {
         // Without `nodad` an address waits a second before it can be used (RFC 4862 section 5.4).
         self.ip(&format!("addr add {v6}/64 dev {device} nodad"));
         self.ip(&format!("link set {device} up"));
+    }
+
+    /// Writes a setting below `/proc/sys/net`.
+    pub(crate) fn set(&self, name: &str, value: &str) {
+        self.run(|| std::fs::write(format!("/proc/sys/net/{name}"), value)).expect("a setting");
+    }
+
+    /// Waits until an address answers from here: neighbours on the way are asked for up to three
+    /// times a second apart, and where the machine is busy, their links may not be up by then.
+    pub(crate) fn reach(&self, address: &str) {
+        // Nobody listens on the discard port, and no tracer looks at it.
+        let discard = SocketAddr::new(address.parse().expect("an address"), 9);
+        wait_for("the way to be open", || {
+            let answer = self.run(|| TcpStream::connect(discard));
+            let refused = answer.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused);
+            refused.then_some(())
+        });
     }
 
     /// Runs `job` on a thread inside the namespace. Sockets it opens, threads it spawns and
