@@ -1,13 +1,9 @@
-//! The command line, as it is typed, and the configuration file that it names.
+//! The command line, as it is typed.
 
-use std::{
-    ffi::OsString,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use ::tracing::level_filters::LevelFilter;
-use clap::{Args, Command, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum, ValueHint};
+use clap::{Args, Parser, ValueEnum, ValueHint};
 use tracer_common::record::MAX_RINGS;
 
 use crate::{
@@ -156,7 +152,7 @@ pub struct Cli {
     pub log_level: LogLevel,
 
     /// Read options from a TOML file, in which each key is a long option without its dashes; those on
-    /// the command line win
+    /// the command line win. SIGHUP reads it again
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
 
@@ -173,43 +169,12 @@ pub struct Cli {
     pub limits: LimitArgs,
 }
 
-/// Why there is nothing to run.
-#[derive(Debug)]
-pub enum Refusal {
-    /// The arguments are wrong, or ask for help.
-    Arguments(Box<clap::Error>),
-    /// The configuration file is wrong; what is, a line each.
-    File(String),
-}
-
-impl From<clap::Error> for Refusal {
-    fn from(error: clap::Error) -> Self {
-        Self::Arguments(Box::new(error))
-    }
-}
-
 impl Cli {
-    /// What the arguments say, and where they are silent the file that they name.
-    pub fn load(arguments: &[OsString]) -> Result<Self, Refusal> {
-        let typed = Self::try_parse_from(arguments)?;
-        let Some(path) = typed.config_file() else { return Ok(typed) };
-        let command = with_file(Self::command(), path).map_err(Refusal::File)?;
-        let matches = command.try_get_matches_from(arguments)?;
-        Ok(Self::from_arg_matches(&matches)?)
-    }
-
     /// The configuration file, if there is to be one.
     pub fn config_file(&self) -> Option<&Path> {
         let default = self.check_config.then_some(Path::new(config_file::PATH));
         self.config.as_deref().or(default)
     }
-}
-
-/// The command with the defaults that the file at `path` has.
-fn with_file(command: Command, path: &Path) -> Result<Command, String> {
-    let text = fs::read_to_string(path)
-        .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-    config_file::give_defaults(command, path, &text)
 }
 
 /// What becomes of files, and of events that wait.

@@ -6,6 +6,7 @@ use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
 
 use outputs::{Looks, not_to_itself, wanted_outputs};
 
+use ::tracing::level_filters::LevelFilter;
 use tracer_common::ports::PortSet;
 
 use crate::{
@@ -16,6 +17,7 @@ use crate::{
 };
 
 /// What a run is to do.
+#[derive(Clone)]
 pub struct Config {
     /// Where segments come from.
     pub source: Source,
@@ -29,6 +31,8 @@ pub struct Config {
     pub count: Option<u64>,
     /// Time between `stats` events; `None`: only at the end.
     pub stats_interval: Option<Nanos>,
+    /// The least important of our own messages to write.
+    pub log_level: LevelFilter,
 }
 
 /// Where segments come from.
@@ -67,6 +71,13 @@ pub struct Live {
     pub shown: u32,
     /// Where metrics are served.
     pub metrics: Option<SocketAddr>,
+}
+
+impl Live {
+    /// Whether an interface of this name is to be traced.
+    pub fn wants(&self, name: &str) -> bool {
+        self.interfaces.as_ref().is_none_or(|names| names.iter().any(|known| known == name))
+    }
 }
 
 /// Of messages that are shown as far as this and further, everything is copied: following their
@@ -111,7 +122,7 @@ impl Config {
             metrics,
             limits,
             log: _,
-            log_level: _,
+            log_level,
             config: _,
             check_config: _,
         } = cli;
@@ -152,6 +163,7 @@ impl Config {
             outputs: wanted_outputs(output, &outputs, looks)?,
             count,
             stats_interval: (stats_interval > 0).then(|| stats_interval.saturating_mul(SECOND)),
+            log_level: log_level.into(),
         })
     }
 }

@@ -1,7 +1,7 @@
 //! The configuration file: TOML in which each key is a long option without its dashes. What it says
 //! becomes the option's default: the command line wins, and there is one list of options.
 
-use std::{fmt::Write as _, path::Path};
+use std::{fmt::Write as _, fs, path::Path};
 
 use clap::{
     Arg, ArgAction, Command,
@@ -24,13 +24,16 @@ pub fn options(command: &Command) -> impl Iterator<Item = &Arg> {
     command.get_arguments().filter(is_in_files)
 }
 
+/// The command with the defaults that the file at `path` has.
+pub(crate) fn read(command: Command, path: &Path) -> Result<Command, String> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    give_defaults(command, path, &text)
+}
+
 /// Gives the options of a command the defaults that a file has for them. The error is all that is wrong
 /// with it, a line each.
-pub(crate) fn give_defaults(
-    mut command: Command,
-    path: &Path,
-    text: &str,
-) -> Result<Command, String> {
+fn give_defaults(mut command: Command, path: &Path, text: &str) -> Result<Command, String> {
     let mut problems = String::new();
     let mut refuse = |at: usize, what: &str| {
         let line = 1 + text[..at].matches('\n').count();

@@ -11,6 +11,7 @@ pub mod config;
 pub mod config_file;
 pub mod event;
 pub mod http;
+pub mod invocation;
 #[cfg(feature = "live")]
 pub mod live;
 pub mod logs;

@@ -13,8 +13,11 @@ mod heap;
 mod kernel_side;
 #[cfg(feature = "libpcap")]
 mod libpcap;
+mod orders;
 mod places;
+mod reload;
 mod rings;
+mod service;
 mod signals;
 
 use ::tracing::info;
@@ -28,17 +31,20 @@ use crate::{
     },
     cli::CaptureName,
     config::{Config, Live},
+    invocation::Reading,
     sandbox,
     sink::{Begin, Outputs, Overflow},
 };
+use changes::Hands;
 use consumers::{Consumers, report};
 use endpoint::{Bound, Serving};
 use figures::Figures;
 use kernel_side::Tracing;
+use service::Service;
 use signals::Signals;
 
 /// Traces until a signal comes, or enough messages have.
-pub fn run(live: &Live, config: &Config) -> Result<()> {
+pub fn run(live: Live, config: Config, reading: Reading) -> Result<()> {
     descriptors::provide()?;
     let begin: Begin = match live.keep_privileges {
         true => || Ok(()),
@@ -54,9 +60,9 @@ pub fn run(live: &Live, config: &Config) -> Result<()> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match live.capture {
-        CaptureName::Bpf => runtime.block_on(trace(live, config, opened)),
+        CaptureName::Bpf => runtime.block_on(trace(live, config, reading, opened)),
         #[cfg(feature = "libpcap")]
-        CaptureName::Libpcap => runtime.block_on(libpcap::trace(live, config, opened)),
+        CaptureName::Libpcap => runtime.block_on(libpcap::trace(live, config, reading, opened)),
         #[cfg(not(feature = "libpcap"))]
         CaptureName::Libpcap => anyhow::bail!("this tracer was built without libpcap"),
     }
@@ -69,16 +75,17 @@ struct Opened {
     outputs: Outputs,
 }
 
-async fn trace(live: &Live, config: &Config, opened: Opened) -> Result<()> {
+async fn trace(live: Live, config: Config, reading: Reading, opened: Opened) -> Result<()> {
     privilege::check(privilege::FOR_BPF)?;
     let Opened { endpoint, mut outputs } = opened;
-    let mut signals = Signals::new()?;
-    let mut tracing = Tracing::begin(live, config).await?;
-    if !live.keep_privileges {
+    let mut signals = Signals::new(reading.has_file)?;
+    let mut service = Service::new();
+    let mut tracing = Tracing::begin(live, config, reading).await?;
+    if !tracing.live.keep_privileges {
         sandbox::enter(privilege::kept(tracing.attachments.method()))?;
         outputs.inherit();
     }
-    let started = tracing.start_consumers(live, config, outputs);
+    let started = tracing.start_consumers(outputs);
     let (mut consumers, _serving) = match started.and_then(|started| serve(started, endpoint)) {
         Ok(started) => started,
         Err(error) => {
@@ -86,13 +93,22 @@ async fn trace(live: &Live, config: &Config, opened: Opened) -> Result<()> {
             return Err(error);
         }
     };
-    info!("{}", tracing.describe(config));
-    let followed = tracing.follow(&mut consumers, &mut signals, live).await;
+    begun(&service, &tracing.describe());
+    let hands = Hands { consumers: &mut consumers, signals: &mut signals, service: &mut service };
+    let followed = tracing.follow(hands).await;
+    service.stopping();
     tracing.look_at_the_end().await;
     // Detach first: what is in the rings by then still comes out.
     tracing.end().await;
     followed?;
-    report(consumers.stop(&mut signals).await?, config)
+    report(consumers.stop(&mut signals).await?, &tracing.config, service.is_managed())
+}
+
+/// Says that the run has begun, and how it ends.
+fn begun(service: &Service, what: &str) {
+    let end = if service.is_managed() { "" } else { "; Ctrl-C ends" };
+    info!("{what}{end}");
+    service.ready(what);
 }
 
 /// Consumers, and the figures of what they do, where these are wanted.

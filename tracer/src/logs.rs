@@ -26,11 +26,9 @@ static LEVEL: OnceLock<reload::Handle<LevelFilter, Registry>> = OnceLock::new();
 /// Where sentences go.
 static TARGET: OnceLock<LogTarget> = OnceLock::new();
 
-/// Writes what is said from now on. Later calls change the level only.
+/// Writes what is said from now on. Once it does, it is [`set_level`] that changes something.
 pub fn start(target: LogTarget, level: LevelFilter) {
-    if let Some(handle) = LEVEL.get() {
-        // Fails where the subscriber is gone, which is the process's.
-        handle.modify(|filter| *filter = level).ok();
+    if LEVEL.get().is_some() {
         return;
     }
     let (filter, handle) = reload::Layer::new(level);
@@ -44,6 +42,14 @@ pub fn start(target: LogTarget, level: LevelFilter) {
         None => registry.with(lines()).try_init(),
     }
     .ok();
+}
+
+/// Writes from now on what is at least as important.
+pub fn set_level(level: LevelFilter) {
+    if let Some(handle) = LEVEL.get() {
+        // Fails where the subscriber is gone, which is the process's.
+        handle.modify(|filter| *filter = level).ok();
+    }
 }
 
 /// Sentences as lines on stderr.

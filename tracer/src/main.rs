@@ -10,29 +10,30 @@ use std::{
 use ::tracing::{error, level_filters::LevelFilter};
 use anyhow::Result;
 use tracer::{
-    cli::{Cli, LogTarget, Refusal},
+    cli::LogTarget,
     config::{Config, Source, Surroundings},
+    invocation::{Invocation, Reading, Refusal},
     logs, read,
 };
 
 fn main() -> ExitCode {
-    let arguments: Vec<_> = env::args_os().collect();
-    let cli = match Cli::load(&arguments) {
-        Ok(cli) => cli,
-        Err(Refusal::Arguments(error)) => error.exit(),
-        Err(Refusal::File(problems)) => return bad_usage(&problems),
+    let invocation = Invocation::new(env::args_os().collect(), surroundings());
+    let (cli, written) = match invocation.load() {
+        Ok(loaded) => loaded,
+        Err(refusal) => return bad_usage(refusal),
     };
     logs::start(cli.log, cli.log_level.into());
+    let has_file = cli.config_file().is_some();
     let checked = cli.config_file().filter(|_| cli.check_config).map(Path::to_owned);
-    let config = match Config::new(cli, surroundings()) {
+    let config = match invocation.config(cli) {
         Ok(config) => config,
-        Err(sentence) => return bad_usage(&sentence),
+        Err(refusal) => return bad_usage(refusal),
     };
     if let Some(file) = checked {
         println!("{} is fine", file.display());
         return ExitCode::SUCCESS;
     }
-    match run(&config) {
+    match run(config, Reading { invocation, written, has_file }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
@@ -43,7 +44,11 @@ fn main() -> ExitCode {
 }
 
 /// Says what is wrong, a line each.
-fn bad_usage(problems: &str) -> ExitCode {
+fn bad_usage(refusal: Refusal) -> ExitCode {
+    let problems = match refusal {
+        Refusal::Arguments(error) => error.exit(),
+        Refusal::Config(problems) => problems,
+    };
     // Where nothing is known of how it is wanted.
     logs::start(LogTarget::Auto, LevelFilter::INFO);
     for problem in problems.lines() {
@@ -52,17 +57,20 @@ fn bad_usage(problems: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-fn run(config: &Config) -> Result<()> {
-    match &config.source {
-        Source::File(path) => read::file(path, config),
-        Source::Stdin => read::stdin(config),
+fn run(config: Config, reading: Reading) -> Result<()> {
+    match config.source {
+        Source::File(ref path) => read::file(path, &config),
+        Source::Stdin => read::stdin(&config),
         #[cfg(feature = "live")]
-        Source::Live(live) => tracer::live::run(live, config),
+        Source::Live(ref live) => tracer::live::run(live.clone(), config, reading),
         #[cfg(not(feature = "live"))]
-        Source::Live(_) => anyhow::bail!(
-            "this tracer was built without live capture: read a capture file with --read, or build \
-             it with `cargo xtask build`"
-        ),
+        Source::Live(_) => {
+            drop(reading);
+            anyhow::bail!(
+                "this tracer was built without live capture: read a capture file with --read, or \
+                 build it with `cargo xtask build`"
+            )
+        }
     }
 }
 

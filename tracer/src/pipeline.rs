@@ -14,7 +14,7 @@ use crate::{
     metrics::{Board, Metering},
     output::{Look, WallClock},
     segment::{Interest, Nanos, Segment},
-    session::{ConnectionSummary, Tracker},
+    session::{ConnectionSummary, Options, Tracker},
     sink::Feed,
 };
 
@@ -69,6 +69,16 @@ pub struct Listening<'a> {
     pub kernel: &'a str,
 }
 
+/// What can change while a pipeline is at work.
+pub struct Change {
+    /// What is wanted of the decoder, but the bounds.
+    pub options: Options,
+    /// Time between `stats` events; `None`: only at the end.
+    pub stats_interval: Option<Nanos>,
+    /// Where events go.
+    pub feed: Feed,
+}
+
 /// What a pipeline came to.
 pub struct Finished {
     /// The sums of all pipelines, from the last one to end.
@@ -101,11 +111,20 @@ impl Pipeline {
         .collect()
     }
 
-    /// Writes to other outputs from now on. What was collected goes to those that it had.
-    pub fn redirect(&mut self, feed: Feed) -> io::Result<()> {
+    /// Goes on as is wanted now. What was collected goes to the outputs that it had.
+    pub fn change(&mut self, change: Change, now: Nanos) -> io::Result<()> {
+        let Change { options, stats_interval, feed } = change;
+        self.tracker.set_options(options, now, &mut self.lines);
+        self.joint.set_interval(stats_interval);
         let flushed = self.flush();
         self.lines.feed = feed;
         flushed
+    }
+
+    /// What all pipelines of the run have counted so far; `counters` gives the capture's.
+    pub fn counted(&self, counters: impl FnOnce(&mut Stats)) -> Stats {
+        self.joint.put(self.number, self.tracker.stats());
+        self.with_counters(self.joint.sum(), counters)
     }
 
     /// Counts what it tells from now on, for the board to show.
@@ -212,14 +231,15 @@ impl Pipeline {
         Finished { stats, connections: self.tracker.summaries(), written: self.flush() }
     }
 
-    fn emit_stats(
-        &mut self,
-        time: Nanos,
-        mut stats: Stats,
-        counters: impl FnOnce(&mut Stats),
-    ) -> Stats {
-        counters(&mut stats);
-        stats.dropped = self.lines.feed.dropped().events;
+    /// The sums of what pipelines have counted, with what others count.
+    fn with_counters(&self, mut sums: Stats, counters: impl FnOnce(&mut Stats)) -> Stats {
+        counters(&mut sums);
+        sums.dropped = self.lines.feed.dropped().events;
+        sums
+    }
+
+    fn emit_stats(&mut self, time: Nanos, sums: Stats, counters: impl FnOnce(&mut Stats)) -> Stats {
+        let stats = self.with_counters(sums, counters);
         let body = Body::Stats(stats);
         self.lines.feed.emit(&Event { time, conn: None, from: None, body });
         stats

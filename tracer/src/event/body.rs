@@ -353,6 +353,8 @@ pub enum How {
     Replaced,
     /// Too many connections: it was the one not seen for longest.
     Evicted,
+    /// Its port is not traced any more.
+    Untraced,
 }
 
 impl How {
@@ -365,6 +367,7 @@ impl How {
             Self::Timeout => "timeout",
             Self::Replaced => "replaced",
             Self::Evicted => "evicted",
+            Self::Untraced => "untraced",
         }
     }
 }

@@ -1,41 +1,72 @@
 //! What changes while a live run goes on: interfaces come, go and are renamed, attaching fails and is
-//! tried again.
+//! tried again, signals come, and answers.
 
-use std::time::Duration;
+use std::{
+    future::{Future, pending},
+    pin::Pin,
+    time::Duration,
+};
 
 use ::tracing::{info, warn};
 use anyhow::Result;
 use tokio::time::interval;
 
-use super::{Tracing, consumers::Consumers, signals::Signals};
+use super::{
+    Tracing,
+    consumers::Consumers,
+    reload,
+    service::Service,
+    signals::{Asked, Signals},
+};
 use crate::{
     capture::live::{
         attach::Attachment,
         interface::{Change, Interface},
     },
-    config::Live,
+    config::Config,
+    event::Stats,
 };
 
 /// How long until an interface that could not be attached to is tried again.
 const RETRY: Duration = Duration::from_secs(5);
 
+/// Something that is being waited for.
+pub(super) type Awaited<T> = Option<Pin<Box<dyn Future<Output = T>>>>;
+
+/// What a run is in the hands of.
+pub(super) struct Hands<'r> {
+    pub(super) consumers: &'r mut Consumers,
+    pub(super) signals: &'r mut Signals,
+    pub(super) service: &'r mut Service,
+}
+
 impl Tracing {
-    /// Follows interfaces until a signal comes, or a consumer has ended.
-    pub(super) async fn follow(
-        &mut self,
-        consumers: &mut Consumers,
-        signals: &mut Signals,
-        live: &Live,
-    ) -> Result<()> {
+    /// Follows interfaces and the configuration, until a signal ends it or a consumer has ended.
+    pub(super) async fn follow(&mut self, hands: Hands<'_>) -> Result<()> {
+        let Hands { consumers, signals, service } = hands;
         let mut is_connected = true;
         let mut retry = interval(RETRY);
+        let mut counted: Awaited<Stats> = None;
+        let mut changed: Awaited<Config> = None;
+        let mut is_asked_to_reload = false;
         loop {
             tokio::select! {
-                () = signals.next() => return Ok(()),
+                asked = signals.next() => match asked {
+                    Asked::End => return Ok(()),
+                    Asked::Reload => is_asked_to_reload = true,
+                },
                 ended = consumers.next_to_end() => return ended.map(drop),
+                config = once(&mut changed) => {
+                    self.go_on_with(config).await;
+                    service.ready(&self.describe());
+                }
+                counted = once(&mut counted) => service.alive(&self.describe(), &counted),
+                () = service.due(), if counted.is_none() => {
+                    counted = Some(Box::pin(consumers.ask()));
+                }
                 () = self.watch.next() => self.look_after().await,
                 change = self.interfaces.next_change(), if is_connected => match change {
-                    Some(change) => self.change(change, live).await,
+                    Some(change) => self.change(change).await,
                     None => {
                         is_connected = false;
                         warn!("no more news about interfaces: new ones are not traced");
@@ -43,29 +74,37 @@ impl Tracing {
                 },
                 _ = retry.tick(), if !self.refused.is_empty() => self.try_again().await,
             }
+            if is_asked_to_reload && changed.is_none() {
+                is_asked_to_reload = false;
+                service.reloading();
+                changed = reload::change(&self.reading, &self.config, consumers);
+                if changed.is_none() {
+                    service.ready(&self.describe());
+                }
+            }
             self.note_standing();
         }
     }
 
-    async fn change(&mut self, change: Change, live: &Live) {
+    async fn change(&mut self, change: Change) {
         match change {
-            Change::Present(interface) => self.appeared(&interface, live).await,
+            Change::Present(interface) => self.appeared(&interface).await,
             Change::Gone(index) => {
                 self.is_gone(index);
                 // Old news, where more of them were missed: it may have come back since.
                 if let Some(interface) = self.present(index).await {
-                    self.appeared(&interface, live).await;
+                    self.appeared(&interface).await;
                 }
             }
             Change::Missed => match self.interfaces.list().await {
-                Ok(present) => self.compare(&present, live).await,
+                Ok(present) => self.compare(&present).await,
                 Err(error) => warn!("{error:#}: some may not be traced"),
             },
         }
     }
 
     /// Makes up for news that were missed.
-    async fn compare(&mut self, present: &[Interface], live: &Live) {
+    pub(super) async fn compare(&mut self, present: &[Interface]) {
         for (index, _) in self.attachments.interfaces() {
             if present.iter().all(|interface| interface.index != index) {
                 self.is_gone(index);
@@ -73,7 +112,7 @@ impl Tracing {
         }
         self.refused.retain(|index, _| present.iter().any(|interface| interface.index == *index));
         for interface in present {
-            self.appeared(interface, live).await;
+            self.appeared(interface).await;
         }
     }
 
@@ -85,12 +124,11 @@ impl Tracing {
         }
     }
 
-    async fn appeared(&mut self, interface: &Interface, live: &Live) {
+    async fn appeared(&mut self, interface: &Interface) {
         if let Some(old) = self.attachments.rename(interface.index, &interface.name) {
             info!("{old} is {} now", interface.name);
         }
-        let names = live.interfaces.as_ref();
-        if names.is_some_and(|names| !names.contains(&interface.name)) {
+        if !self.live.wants(&interface.name) {
             return;
         }
         match self.attachments.attach(&mut self.classifier, interface) {
@@ -137,4 +175,12 @@ impl Tracing {
             Err(error) => warn!("{error:#}"),
         }
     }
+}
+
+/// Waits for it, and then for nothing more.
+pub(super) async fn once<T>(awaited: &mut Awaited<T>) -> T {
+    let Some(future) = awaited else { return pending().await };
+    let result = future.await;
+    *awaited = None;
+    result
 }

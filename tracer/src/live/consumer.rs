@@ -1,15 +1,15 @@
 //! A thread that turns what was captured into events.
 
-use std::{
-    ops::ControlFlow,
-    os::fd::{BorrowedFd, OwnedFd},
-};
+use std::{ops::ControlFlow, os::fd::BorrowedFd};
 
 use ::tracing::warn;
 use anyhow::Result;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::heap::Heap;
+use super::{
+    heap::Heap,
+    orders::{Inbox, Order},
+};
 use crate::{
     capture::{Capture, clock},
     output::WallClock,
@@ -34,8 +34,9 @@ pub(super) struct Ended {
 pub(super) struct Consumer<C> {
     capture: C,
     pipeline: Pipeline,
-    /// Becomes readable when the run is to end.
-    stop: OwnedFd,
+    inbox: Inbox,
+    /// It was told to end when there is nothing left.
+    is_stopping: bool,
     /// What to say when nothing comes, and when to wonder; one consumer of several does.
     hint: String,
     hint_at: Option<Nanos>,
@@ -45,13 +46,14 @@ pub(super) struct Consumer<C> {
 /// What woke the consumer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Woken {
-    Stop,
+    Orders,
     Other,
 }
 
 impl<C: Capture> Consumer<C> {
-    pub(super) fn new(capture: C, pipeline: Pipeline, stop: OwnedFd) -> Self {
-        Self { capture, pipeline, stop, hint: String::new(), hint_at: None, heap: Heap::default() }
+    pub(super) fn new(capture: C, pipeline: Pipeline, inbox: Inbox) -> Self {
+        let (hint, hint_at, heap) = Default::default();
+        Self { capture, pipeline, inbox, is_stopping: false, hint, hint_at, heap }
     }
 
     /// Has it say this when nothing comes.
@@ -61,19 +63,41 @@ impl<C: Capture> Consumer<C> {
 
     /// Works until it is stopped, has what was wanted, or cannot write any more.
     pub(super) fn run(mut self) -> Ended {
-        let mut woken = Woken::Other;
         loop {
             let freed = match self.drain() {
                 Ok(freed) => freed,
                 Err(error) => return self.end(Some(error)),
             };
-            if self.pipeline.is_done() || (freed == 0 && woken == Woken::Stop) {
+            if self.pipeline.is_done() || (freed == 0 && self.is_stopping) {
                 return self.end(None);
             }
-            if woken == Woken::Stop {
+            if self.is_stopping {
                 continue;
             }
-            woken = if freed > 0 { self.nap(freed) } else { self.sleep() };
+            let woken = if freed > 0 { self.nap(freed) } else { self.sleep() };
+            if woken == Woken::Orders {
+                self.obey();
+            }
+        }
+    }
+
+    /// Does what it was told.
+    fn obey(&mut self) {
+        let Self { capture, pipeline, inbox, is_stopping, .. } = self;
+        for order in inbox.take() {
+            match order {
+                Order::Stop => *is_stopping = true,
+                // Who asked may have stopped waiting.
+                Order::Answer(to) => {
+                    to.send(pipeline.counted(|stats| capture.count(stats))).ok();
+                }
+                Order::Change(change, done) => {
+                    if let Err(error) = pipeline.change(*change, clock::monotonic()) {
+                        warn!("cannot write what was collected so far: {error}");
+                    }
+                    done.send(()).ok();
+                }
+            }
         }
     }
 
@@ -137,10 +161,10 @@ impl<C: Capture> Consumer<C> {
             tv_sec: i64::try_from(nanos / SECOND).unwrap_or(i64::MAX),
             tv_nsec: (nanos % SECOND).cast_signed(),
         });
-        let mut fds = vec![PollFd::new(&self.stop, PollFlags::IN)];
+        let mut fds = vec![PollFd::new(&self.inbox, PollFlags::IN)];
         fds.extend(others.iter().map(|other| PollFd::from_borrowed_fd(*other, PollFlags::IN)));
         match poll(&mut fds, timeout.as_ref()) {
-            Ok(_) if fds[0].revents().contains(PollFlags::IN) => Woken::Stop,
+            Ok(_) if fds[0].revents().contains(PollFlags::IN) => Woken::Orders,
             // EINTR: look again.
             _ => Woken::Other,
         }

@@ -1,23 +1,24 @@
 //! The threads of a live run that decode: captures come in, one for each, and when the run ends, what
 //! it came to.
 
-use std::{os::fd::OwnedFd, sync::Arc, thread, time::Duration};
+use std::{future::Future, sync::Arc, thread, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
-use rustix::event::{EventfdFlags, eventfd};
 use tokio::{sync::oneshot, task::JoinSet, time::sleep};
 
 use super::{
     consumer::{Consumer, Ended, set_clock},
-    signals::Signals,
+    orders::{Inbox, Order, Orders, orders},
+    signals::{Asked, Signals},
 };
 use crate::{
     capture::{Capture, clock, netns},
     config::Config,
+    event::Stats,
     logs,
     metrics::Board,
     output::summary,
-    pipeline::{Finished, Listening, Pipeline},
+    pipeline::{Change, Finished, Listening, Pipeline},
     session::busiest,
     sink::{Monitor, Outputs, standard_output},
 };
@@ -33,8 +34,8 @@ pub(super) struct Consumers {
     at_work: JoinSet<Result<Ended>>,
     ended: Vec<Ended>,
     outputs: Outputs,
-    /// Written to, it ends them all.
-    stop: OwnedFd,
+    /// To each of them.
+    orders: Vec<Orders>,
 }
 
 impl Consumers {
@@ -55,10 +56,11 @@ impl Consumers {
         if let Some(first) = pipelines.first_mut() {
             begin(first, source, interfaces, config)?;
         }
-        let stop = eventfd(0, EventfdFlags::CLOEXEC).context("cannot make an eventfd")?;
-        let mut consumers = Self { at_work: JoinSet::new(), ended: Vec::new(), outputs, stop };
+        let (at_work, ended, orders) = Default::default();
+        let mut consumers = Self { at_work, ended, outputs, orders };
         for (number, (capture, pipeline)) in captures.into_iter().zip(pipelines).enumerate() {
-            let mut consumer = Consumer::new(capture, pipeline, consumers.stop.try_clone()?);
+            let inbox = consumers.inbox()?;
+            let mut consumer = Consumer::new(capture, pipeline, inbox);
             if number == 0 {
                 let (ports, list) = (&config.ports, list_ports(config));
                 consumer = consumer.hinting(format!(
@@ -68,6 +70,12 @@ impl Consumers {
             consumers.spawn(number, consumer)?;
         }
         Ok(consumers)
+    }
+
+    fn inbox(&mut self) -> Result<Inbox> {
+        let (orders, inbox) = orders()?;
+        self.orders.push(orders);
+        Ok(inbox)
     }
 
     fn spawn<C>(&mut self, number: usize, consumer: Consumer<C>) -> Result<()>
@@ -90,15 +98,61 @@ impl Consumers {
         Ok(true)
     }
 
+    /// Has files opened again that somebody has given other names.
+    pub(super) fn reopen_files(&self) {
+        self.outputs.reopen();
+    }
+
+    /// Has them go on as is configured now. What comes back ends when all of them do. An error where
+    /// outputs cannot be opened; then everything is as before.
+    pub(super) fn change(&mut self, config: &Config) -> Result<impl Future<Output = ()> + use<>> {
+        self.outputs.set(&config.outputs)?;
+        let mut answers = Vec::new();
+        for orders in &self.orders {
+            let (done, answer) = oneshot::channel();
+            let change = Change {
+                options: config.options.clone(),
+                stats_interval: config.stats_interval,
+                feed: self.outputs.feed(),
+            };
+            orders.give(Order::Change(Box::new(change), done));
+            answers.push(answer);
+        }
+        Ok(async {
+            for answer in answers {
+                // One that has ended does not answer.
+                answer.await.ok();
+            }
+        })
+    }
+
+    /// Asks each of them to answer. What comes back ends when all have, with what the run has counted by
+    /// then.
+    pub(super) fn ask(&self) -> impl Future<Output = Stats> + use<> {
+        let mut answers = Vec::new();
+        for orders in &self.orders {
+            let (to, answer) = oneshot::channel();
+            orders.give(Order::Answer(to));
+            answers.push(answer);
+        }
+        async {
+            let mut counted = Stats::default();
+            for answer in answers {
+                counted = answer.await.unwrap_or(counted);
+            }
+            counted
+        }
+    }
+
     /// Ends them and waits for what they have left to write. A second signal, or a reader that does
     /// not read, ends the wait.
     pub(super) async fn stop(mut self, signals: &mut Signals) -> Result<Vec<Ended>> {
-        rustix::io::write(&self.stop, &1u64.to_ne_bytes()).context("cannot stop the decoder")?;
+        self.orders.iter().for_each(|orders| orders.give(Order::Stop));
         let impatience = async {
             // timeout(1) and terminals signal a process and its group: that is one signal twice.
             sleep(SAME_SIGNAL).await;
             signals.forget();
-            signals.next().await;
+            while signals.next().await != Asked::End {}
         };
         let monitor = self.outputs.monitor();
         let all = async {
@@ -170,8 +224,9 @@ fn list_ports(config: &Config) -> String {
     config.netns().map_or_else(|| LIST.to_owned(), |wanted| netns::command(wanted, LIST))
 }
 
-/// Tells what the run came to.
-pub(super) fn report(all: Vec<Ended>, config: &Config) -> Result<()> {
+/// Tells what the run came to. Who waits for a first message is told, as a failure, when there was none;
+/// a service that has seen nothing has done what it should.
+pub(super) fn report(all: Vec<Ended>, config: &Config, is_service: bool) -> Result<()> {
     let mut sums = None;
     let mut busy = Vec::new();
     let mut failure = None;
@@ -187,7 +242,7 @@ pub(super) fn report(all: Vec<Ended>, config: &Config) -> Result<()> {
     if let Some(error) = failure {
         return Err(error);
     }
-    if stats.segments == 0 && stats.lost == 0 {
+    if stats.segments == 0 && stats.lost == 0 && !is_service {
         bail!(
             "no segment on port {} was seen: see which ports are in use with `{}`, and choose with \
              --port",

@@ -29,12 +29,17 @@ use crate::{
         wishes::{LeavesOut, Wishes},
     },
     config::{Config, Live},
+    invocation::Reading,
     metrics::Board,
     sink::Outputs,
 };
 
 /// What is attached where.
 pub(super) struct Tracing {
+    /// What is configured now, and how it was read.
+    pub(super) live: Live,
+    pub(super) config: Config,
+    pub(super) reading: Reading,
     pub(super) classifier: Classifier,
     pub(super) attachments: Attachments,
     pub(super) interfaces: Interfaces,
@@ -50,15 +55,15 @@ pub(super) struct Tracing {
 
 impl Tracing {
     /// Loads the classifier and attaches it.
-    pub(super) async fn begin(live: &Live, config: &Config) -> Result<Self> {
+    pub(super) async fn begin(live: Live, config: Config, reading: Reading) -> Result<Self> {
         let interfaces = Interfaces::connect()?;
         let present = interfaces.list().await?;
-        let chosen = choose(&present, live)?;
+        let chosen = choose(&present, &live)?;
         let swept = filters::sweep(&interfaces.handle, &present).await?;
         if swept > 0 {
             info!("removed {swept} filters that a killed tracer had left");
         }
-        let rings = Rings::choose(live, config.options.limits.payload)?;
+        let rings = Rings::choose(&live, config.options.limits.payload)?;
         let settings = Settings {
             rings: rings.count,
             ring_size: rings.size,
@@ -75,6 +80,9 @@ impl Tracing {
         let watch = Watch::connect()?;
         let standing = Arc::default();
         let mut tracing = Self {
+            live,
+            config,
+            reading,
             classifier,
             attachments,
             interfaces,
@@ -84,16 +92,16 @@ impl Tracing {
             rings,
             standing,
         };
-        if let Err(error) = tracing.attach_and_check(&chosen, live).await {
+        if let Err(error) = tracing.attach_and_check(&chosen).await {
             tracing.end().await;
             return Err(error);
         }
         Ok(tracing)
     }
 
-    async fn attach_and_check(&mut self, chosen: &[&Interface], live: &Live) -> Result<()> {
-        self.attach(chosen, live)?;
-        self.check(live.interfaces.is_some()).await?;
+    async fn attach_and_check(&mut self, chosen: &[&Interface]) -> Result<()> {
+        self.attach(chosen)?;
+        self.check(self.live.interfaces.is_some()).await?;
         self.look_after().await;
         self.note_standing();
         Ok(())
@@ -101,21 +109,22 @@ impl Tracing {
 
     /// Attaches to the chosen interfaces. One that vanished meanwhile, or cannot be parsed, is an
     /// error only where it was named.
-    fn attach(&mut self, chosen: &[&Interface], live: &Live) -> Result<()> {
+    fn attach(&mut self, chosen: &[&Interface]) -> Result<()> {
+        let are_named = self.live.interfaces.is_some();
         for interface in chosen {
             match self.attachments.attach(&mut self.classifier, interface) {
                 Ok(Attachment::New | Attachment::Known) => {}
-                Ok(Attachment::Unsupported) if live.interfaces.is_none() => {
+                Ok(Attachment::Unsupported) if !are_named => {
                     self.leave_out(interface);
                 }
                 Ok(Attachment::Unsupported) => {
                     bail!("{} carries neither Ethernet nor IP: it cannot be traced", interface.name)
                 }
-                Err(error) if live.interfaces.is_none() => self.refused(interface, &error),
+                Err(error) if !are_named => self.refused(interface, &error),
                 Err(error) => return Err(error),
             }
         }
-        if live.interfaces.is_none() && !chosen.is_empty() && self.attachments.names().is_empty() {
+        if !are_named && !chosen.is_empty() && self.attachments.names().is_empty() {
             bail!("could not attach to any interface");
         }
         Ok(())
@@ -127,15 +136,11 @@ impl Tracing {
         self.standing.note(self.attachments.method(), attached, self.refused.len());
     }
 
-    pub(super) fn start_consumers(
-        &mut self,
-        live: &Live,
-        config: &Config,
-        outputs: Outputs,
-    ) -> Result<Started> {
+    pub(super) fn start_consumers(&mut self, outputs: Outputs) -> Result<Started> {
+        let leaves_out = leaves_out(&self.live);
         let counters = Arc::new(KernelCounters::new(self.classifier.take_counters()?));
-        let wishes = Wishes::new(self.classifier.take_flows()?, leaves_out(live));
-        let board = live.metrics.map(|_| Board::new(self.rings.count as usize, false));
+        let wishes = Wishes::new(self.classifier.take_flows()?, leaves_out);
+        let board = self.live.metrics.map(|_| Board::new(self.rings.count as usize, false));
         let size = self.rings.size as usize;
         let (mut captures, mut levels) = (Vec::new(), Vec::new());
         for ring in self.classifier.take_records()? {
@@ -152,9 +157,9 @@ impl Tracing {
         let names = self.attachments.names();
         let watched = outputs.monitor();
         let consumers =
-            Consumers::start(captures, "live", &names, config, outputs, board.as_ref())?;
+            Consumers::start(captures, "live", &names, &self.config, outputs, board.as_ref())?;
         let figures = board.map(|board| {
-            let mut figures = Figures::new(board, config, watched);
+            let mut figures = Figures::new(board, &self.config, watched);
             figures.kernel = Some(counters);
             figures.rings = levels;
             figures.standing = Arc::clone(&self.standing);
@@ -164,7 +169,8 @@ impl Tracing {
     }
 
     /// `tracing port 7272 on lo, eth0 in the network namespace blue (TCX)`
-    pub(super) fn describe(&self, config: &Config) -> String {
+    pub(super) fn describe(&self) -> String {
+        let config = &self.config;
         let names = self.attachments.names();
         let on = if names.is_empty() { "no interface yet".to_owned() } else { names.join(", ") };
         let how = self.attachments.method().map_or_else(String::new, |how| format!(" ({how})"));
@@ -173,12 +179,17 @@ impl Tracing {
             count => format!(", {count} threads"),
         };
         let place = place(config);
-        format!("tracing port {} on {on}{place}{how}{threads}; Ctrl-C ends", config.ports)
+        format!("tracing port {} on {on}{place}{how}{threads}", config.ports)
     }
 
     /// Takes everything out of the kernel again.
     pub(super) async fn end(&mut self) {
-        for interface in self.attachments.detach_all(&mut self.classifier) {
+        self.attachments.detach_all(&mut self.classifier);
+        self.remove_unused_qdiscs().await;
+    }
+
+    pub(super) async fn remove_unused_qdiscs(&mut self) {
+        for interface in self.attachments.take_orphaned_qdiscs() {
             if let Err(error) =
                 filters::remove_unused_qdisc(&self.interfaces.handle, interface).await
             {

@@ -1,4 +1,4 @@
-//! The signals of a live run: those that end it come out, one that would kill it does no harm.
+//! The signals of a live run: those that ask for something come out, one that would kill it does no harm.
 
 use std::{
     fs,
@@ -10,22 +10,35 @@ use anyhow::{Context as _, Result};
 use rustix::process::Signal as Number;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The signals that end a run.
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// To end.
+    End,
+    /// To read the configuration file again.
+    Reload,
+}
+
+/// The signals that ask for something.
 pub(super) struct Signals {
-    ending: Vec<Signal>,
+    heard: Vec<(Signal, Asked)>,
     /// The kernel sends it with the error of a write beyond `RLIMIT_FSIZE`. The error says what is
     /// wrong; the signal, unless somebody listens, would kill us with filters attached.
     _file_size: Signal,
 }
 
 impl Signals {
-    pub(super) fn new() -> Result<Self> {
-        let mut ending = vec![listen(Number::INT)?, listen(Number::TERM)?];
-        // A terminal that was closed ends the run as Ctrl-C does. Not under nohup(1).
-        if !is_ignored(Number::HUP) {
-            ending.push(listen(Number::HUP)?);
+    /// SIGHUP is for reading the configuration file again, where there is one.
+    pub(super) fn new(has_file: bool) -> Result<Self> {
+        let mut heard =
+            vec![(listen(Number::INT)?, Asked::End), (listen(Number::TERM)?, Asked::End)];
+        if has_file {
+            heard.push((listen(Number::HUP)?, Asked::Reload));
+        } else if !is_ignored(Number::HUP) {
+            // A terminal that was closed ends the run as Ctrl-C does. Not under nohup(1).
+            heard.push((listen(Number::HUP)?, Asked::End));
         }
-        Ok(Self { ending, _file_size: listen(Number::XFSZ)? })
+        Ok(Self { heard, _file_size: listen(Number::XFSZ)? })
     }
 
     /// Forgets the signals that have come so far.
@@ -33,13 +46,19 @@ impl Signals {
         while self.poll(&mut Context::from_waker(Waker::noop())).is_ready() {}
     }
 
-    pub(super) async fn next(&mut self) {
-        poll_fn(|context| self.poll(context)).await;
+    /// What the next one asks for.
+    pub(super) async fn next(&mut self) -> Asked {
+        poll_fn(|context| self.poll(context)).await
     }
 
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let has_come = self.ending.iter_mut().any(|signal| signal.poll_recv(context).is_ready());
-        if has_come { Poll::Ready(()) } else { Poll::Pending }
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Asked> {
+        let mut heard = self.heard.iter_mut();
+        match heard
+            .find_map(|(signal, asked)| signal.poll_recv(context).is_ready().then_some(*asked))
+        {
+            Some(asked) => Poll::Ready(asked),
+            None => Poll::Pending,
+        }
     }
 }
 

@@ -58,8 +58,8 @@ pub(super) fn status(status: u16) -> usize {
 }
 
 /// Label `how` of ended connections, in the order of [`How`].
-pub const ENDS: [How; 6] =
-    [How::Fin, How::Rst, How::Refused, How::Timeout, How::Replaced, How::Evicted];
+pub const ENDS: [How; 7] =
+    [How::Fin, How::Rst, How::Refused, How::Timeout, How::Replaced, How::Evicted, How::Untraced];
 
 /// Label `cause` of gaps, in the order of [`GapCause`].
 pub const CAUSES: [GapCause; 3] = [GapCause::Lost, GapCause::Snaplen, GapCause::Midstream];

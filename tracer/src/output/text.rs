@@ -307,6 +307,7 @@ impl Line<'_> {
             How::Timeout => "given up: silent for too long",
             How::Replaced => "replaced by a new connection",
             How::Evicted => "given up: too many connections",
+            How::Untraced => "left: its port is not traced any more",
         };
         self.print(format_args!("{what}{by} after {}", Millis(*duration_ms)));
         if let Some(code) = ws_close {

@@ -28,12 +28,12 @@ impl Wanted {
 
 /// The counts of all pipelines. The lock is taken once a drain.
 pub(super) struct Joint {
-    /// Time between `stats` events; `None`: only at the end.
-    interval: Option<Nanos>,
     counted: Mutex<Counted>,
 }
 
 struct Counted {
+    /// Time between `stats` events; `None`: only at the end.
+    interval: Option<Nanos>,
     /// By pipeline.
     parts: Vec<Stats>,
     /// Pipelines that have not ended.
@@ -44,15 +44,29 @@ struct Counted {
 impl Joint {
     pub(super) fn new(pipelines: usize, interval: Option<Nanos>) -> Self {
         let parts = vec![Stats::default(); pipelines];
-        let counted = Mutex::new(Counted { parts, at_work: pipelines, next_stats: None });
-        Self { interval, counted }
+        let counted = Counted { interval, parts, at_work: pipelines, next_stats: None };
+        Self { counted: Mutex::new(counted) }
+    }
+
+    /// Has the next `stats` event come at another time.
+    pub(super) fn set_interval(&self, interval: Option<Nanos>) {
+        let mut counted = self.counted();
+        if counted.interval != interval {
+            counted.interval = interval;
+            counted.next_stats = None;
+        }
+    }
+
+    /// Notes what a pipeline has counted so far.
+    pub(super) fn put(&self, pipeline: usize, part: Stats) {
+        self.counted().put(pipeline, part);
     }
 
     /// Notes what a pipeline has counted so far. Returns the sums when it is time to tell them.
     pub(super) fn note(&self, pipeline: usize, part: Stats, now: Nanos) -> Option<Stats> {
         let mut counted = self.counted();
         counted.put(pipeline, part);
-        let interval = self.interval?;
+        let interval = counted.interval?;
         let next = *counted.next_stats.get_or_insert(now.saturating_add(interval));
         if now < next {
             return None;
@@ -149,6 +163,19 @@ mod tests {
         assert_eq!(segments(joint.note(1, part(30), 110)), Some(31));
         assert_eq!(segments(joint.note(0, part(2), 111)), None);
         assert_eq!(segments(joint.note(0, part(3), 120)), Some(33));
+    }
+
+    #[test]
+    fn another_interval_counts_from_when_it_is_set() {
+        let joint = Joint::new(1, Some(10));
+        let is_told = |now| joint.note(0, part(1), now).is_some();
+        assert!(!is_told(100));
+        joint.set_interval(Some(10));
+        assert!(is_told(110), "it is the same");
+        joint.set_interval(Some(3));
+        assert!(!is_told(112) && is_told(115) && !is_told(117) && is_told(118));
+        joint.set_interval(None);
+        assert!(!is_told(1000));
     }
 
     #[test]

@@ -148,6 +148,11 @@ impl<V> Table<V> {
         slot_mut(&mut self.pages, place).value.as_mut()
     }
 
+    /// The keys that are such.
+    pub(super) fn keys_of(&self, is_such: impl Fn(&FlowKey) -> bool) -> Vec<FlowKey> {
+        self.iter().map(|(key, _)| *key).filter(|key| is_such(key)).collect()
+    }
+
     /// All of it, in no order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&FlowKey, &V)> {
         let slots = self.pages.iter().flatten();

@@ -45,8 +45,10 @@ mod others;
 mod outputs;
 mod privileges;
 mod prometheus;
+mod reload;
 mod removed;
 mod rings;
+mod service;
 mod streams;
 mod traffic;
 

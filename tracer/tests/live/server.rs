@@ -34,6 +34,11 @@ impl Server {
     pub(crate) fn start(namespace: &Namespace, ip: &str, connections: usize) -> Self {
         Self::serving(namespace, ip, connections, echo_and_log)
     }
+
+    /// The same on another port.
+    pub(crate) fn at(namespace: &Namespace, address: SocketAddr, connections: usize) -> Self {
+        Self::listening(namespace, address, connections, echo_and_log)
+    }
 }
 
 impl<T: Send + 'static> Server<T> {
@@ -45,7 +50,15 @@ impl<T: Send + 'static> Server<T> {
         serve: fn(TcpStream, SocketAddr) -> T,
     ) -> Self {
         let ip: IpAddr = ip.parse().expect("an address");
-        let address = SocketAddr::new(ip, PORT);
+        Self::listening(namespace, SocketAddr::new(ip, PORT), connections, serve)
+    }
+
+    fn listening(
+        namespace: &Namespace,
+        address: SocketAddr,
+        connections: usize,
+        serve: fn(TcpStream, SocketAddr) -> T,
+    ) -> Self {
         let listener = namespace.run(|| TcpListener::bind(address)).expect("the port is free");
         let connections = thread::spawn(move || {
             let accepted = (0..connections).map(|_| listener.accept().expect("a client"));

@@ -52,7 +52,16 @@ pub(crate) struct Finished {
 impl Tracer {
     /// Starts it inside `namespace` with these options, and returns when it traces.
     pub(crate) fn start(namespace: &Namespace, options: &[&str]) -> Self {
-        Self::start_by(namespace, options, || ())
+        Self::spawn(namespace, options, &[], || ())
+    }
+
+    /// The same with these in its environment.
+    pub(crate) fn start_with(
+        namespace: &Namespace,
+        options: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
+        Self::spawn(namespace, options, environment, || ())
     }
 
     /// The same, by a thread that has prepared itself: its child is what it is.
@@ -61,10 +70,20 @@ impl Tracer {
         options: &[&str],
         prepare: impl FnOnce() + Send,
     ) -> Self {
+        Self::spawn(namespace, options, &[], prepare)
+    }
+
+    fn spawn(
+        namespace: &Namespace,
+        options: &[&str],
+        environment: &[(&str, &str)],
+        prepare: impl FnOnce() + Send,
+    ) -> Self {
         let directory = memory_directory();
         let output = directory.path().join("events.jsonl");
         let mut command = Command::new(env!("CARGO_BIN_EXE_tracer"));
         command.args(["--format", "json"]).args(options);
+        command.envs(environment.iter().copied());
         // No `stats` but the last: how many there are before it is a matter of speed.
         for default in [["--payload-limit", "unlimited"], ["--stats-interval", "0"]] {
             if !options.contains(&default[0]) {
@@ -139,6 +158,11 @@ impl Tracer {
         said(&self.stderr).contains(what).then_some(())
     }
 
+    /// Whether it has said this on stderr so many times; for [`wait_for`].
+    pub(crate) fn has_said_times(&self, what: &str, times: usize) -> Option<()> {
+        (said(&self.stderr).matches(what).count() >= times).then_some(())
+    }
+
     /// Stops it as Ctrl-C does.
     pub(crate) fn interrupt(self) -> Finished {
         self.signal(Signal::INT)
@@ -149,6 +173,13 @@ impl Tracer {
         let pid = Pid::from_child(&self.child.0);
         kill_process(pid, signal).expect("the tracer is still there");
         self.wait()
+    }
+
+    /// Has it read its configuration file again, and returns when it says that it has.
+    pub(crate) fn reload(&self) {
+        let before = said(&self.stderr).matches("reloaded").count();
+        kill_process(self.pid(), Signal::HUP).expect("the tracer is there");
+        wait_for("the new configuration", || self.has_said_times("reloaded", before + 1));
     }
 
     /// Lets it neither read nor write until [`Tracer::resume`].

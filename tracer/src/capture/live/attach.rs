@@ -57,7 +57,7 @@ struct Attached {
 pub struct Attachments {
     method: Option<Method>,
     interfaces: BTreeMap<u32, Attached>,
-    /// Interfaces that a qdisc was added to, and then the filter was refused.
+    /// Interfaces that a qdisc was added to, and then the filter was refused, or detached.
     orphaned_qdiscs: Vec<u32>,
     /// How often others have taken the classifier away, by interface.
     taken_away: BTreeMap<u32, u32>,
@@ -233,18 +233,24 @@ impl Attachments {
         result
     }
 
-    /// Detaches from every interface. Returns those whose clsact qdisc was added for it.
-    pub fn detach_all(&mut self, classifier: &mut Classifier) -> Vec<u32> {
-        let mut qdiscs = std::mem::take(&mut self.orphaned_qdiscs);
-        while let Some((index, attached)) = self.interfaces.pop_first() {
-            if let Ok(program) = classifier.program(attached.layer) {
-                detach(program, attached.links);
-            }
-            if attached.owns_qdisc {
-                qdiscs.push(index);
-            }
+    /// Detaches from an interface.
+    pub fn detach(&mut self, classifier: &mut Classifier, index: u32) {
+        let owns_qdisc = self.interfaces.get(&index).is_some_and(|attached| attached.owns_qdisc);
+        if self.forget(classifier, index).is_some() && owns_qdisc {
+            self.orphaned_qdiscs.push(index);
         }
-        qdiscs
+    }
+
+    /// Detaches from every interface.
+    pub fn detach_all(&mut self, classifier: &mut Classifier) {
+        for (index, _) in self.interfaces() {
+            self.detach(classifier, index);
+        }
+    }
+
+    /// The interfaces on which a clsact qdisc was added that nothing of ours is on any more.
+    pub fn take_orphaned_qdiscs(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.orphaned_qdiscs)
     }
 }
 

@@ -132,11 +132,30 @@ impl Tracker {
         }
     }
 
+    /// Goes on with other options; the bounds stay as they are. Connections end whose ports are not
+    /// traced any more.
+    pub fn set_options(&mut self, options: Options, now: Nanos, sink: &mut dyn Sink) {
+        let limits = self.options.limits.clone();
+        self.options = Options { limits, ..options };
+        let ports = self.options.ports;
+        let is_untraced = |key: &FlowKey| key.ends.iter().all(|end| !ports.contains(end.port));
+        for key in self.half_open.keys_of(is_untraced) {
+            self.half_open.pop(&key);
+        }
+        for key in self.closed.keys_of(is_untraced) {
+            self.closed.pop(&key);
+        }
+        for key in self.connections.keys_of(is_untraced) {
+            self.close(&key, Ending { how: How::Untraced, by: None }, now, sink);
+        }
+    }
+
     /// Takes a segment, in the order of capture. Says what more of its direction is good for.
     pub fn segment(&mut self, segment: &Segment<'_>, sink: &mut dyn Sink) -> Interest {
         let ports = &self.options.ports;
         if !ports.contains(segment.source.port) && !ports.contains(segment.destination.port) {
-            return Interest::Nothing;
+            // On its way since before they changed. Its port may be wanted again later.
+            return Interest::Payload;
         }
         self.segments += u64::from(segment.offset == 0);
         self.bytes += segment.payload.len() as u64;

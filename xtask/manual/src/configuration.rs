@@ -111,27 +111,35 @@ mod tests {
     use std::{env, ffi::OsString, fs, process};
 
     use clap::CommandFactory as _;
-    use tracer::cli::{Cli, Refusal};
+    use tracer::{
+        cli::Cli,
+        config::Surroundings,
+        invocation::{Invocation, Refusal},
+    };
 
     use super::*;
+
+    fn invocation(arguments: &[OsString]) -> Invocation {
+        Invocation::new(arguments.to_vec(), Surroundings::default())
+    }
 
     /// What a file of this text makes of a run without arguments.
     fn load(name: &str, text: &str) -> Result<String, String> {
         let path = env::temp_dir().join(format!("{name}-{}.toml", process::id()));
         fs::write(&path, text).expect("there is room");
         let arguments = ["tracer".into(), "--config".into(), path.clone().into()];
-        let loaded = Cli::load(&arguments);
+        let loaded = invocation(&arguments).load();
         fs::remove_file(&path).expect("it is there");
         match loaded {
-            Ok(cli) => Ok(format!("{:?}", Cli { config: None, ..cli })),
-            Err(Refusal::File(problems)) => Err(problems),
+            Ok((cli, _)) => Ok(format!("{:?}", Cli { config: None, ..cli })),
+            Err(Refusal::Config(problems)) => Err(problems),
             Err(Refusal::Arguments(error)) => Err(error.to_string()),
         }
     }
 
     fn nothing_said() -> String {
         let arguments: [OsString; 1] = ["tracer".into()];
-        format!("{:?}", Cli::load(&arguments).expect("there are defaults"))
+        format!("{:?}", invocation(&arguments).load().expect("there are defaults").0)
     }
 
     #[test]
