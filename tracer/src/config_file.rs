@@ -18,6 +18,25 @@ pub const PATH: &str = "/etc/tracer/tracer.toml";
 /// Options that say what one run is to do, not how to trace.
 const NOT_IN_FILES: [&str; 6] = ["check-config", "config", "count", "help", "read", "version"];
 
+/// Options that change while a tracer runs, when it reads the file again. All others are part of what is in
+/// the kernel, of the bounds of memory, or of what was opened with privileges.
+pub const CHANGEABLE: [&str; 14] = [
+    "color",
+    "format",
+    "frames",
+    "hex",
+    "interface",
+    "log-level",
+    "output",
+    "output-buffer",
+    "port",
+    "rotate-age",
+    "rotate-keep",
+    "rotate-size",
+    "show-secrets",
+    "stats-interval",
+];
+
 /// The options of a command that a file can have.
 pub fn options(command: &Command) -> impl Iterator<Item = &Arg> {
     let is_in_files = |arg: &&Arg| arg.get_long().is_some_and(|key| !NOT_IN_FILES.contains(&key));

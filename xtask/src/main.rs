@@ -191,6 +191,10 @@ enum Command {
     #[command(hide = true, subcommand)]
     BenchPart(bench::Part),
 
+    /// Talk to a room on port 7272, where the packages are tested
+    #[command(hide = true)]
+    Talk { word: String, messages: u32 },
+
     /// Start one test program, through sudo when it needs root (`cargo test` calls this)
     #[command(hide = true)]
     TestRunner {
@@ -223,6 +227,7 @@ fn main() -> ExitCode {
         Command::Bench(options) => bench::command(&options),
         Command::Soak(options) => bench::soak::command(&options),
         Command::BenchPart(part) => bench::part(part),
+        Command::Talk { word, messages } => demo::talk(&word, messages),
         Command::TestRunner { no_live, command } => test::runner(no_live, &command),
     };
     match result {

@@ -6,30 +6,13 @@ use super::{Tracing, changes::Awaited, consumers::Consumers};
 use crate::{
     cli::CaptureName,
     config::{Config, Live, Source},
+    config_file::CHANGEABLE,
     invocation::{Reading, Refusal},
     logs,
     session::Options,
 };
 
-/// Options that change while we trace. All others are part of what is in the kernel, of the bounds of
-/// memory, or of what was opened with privileges.
-const CHANGEABLE: [&str; 14] = [
-    "color",
-    "format",
-    "frames",
-    "hex",
-    "interface",
-    "log-level",
-    "output",
-    "output-buffer",
-    "port",
-    "rotate-age",
-    "rotate-keep",
-    "rotate-size",
-    "show-secrets",
-    "stats-interval",
-];
-/// Of these, those that a capture with libpcap does not change.
+/// Of [`CHANGEABLE`], those that a capture with libpcap does not change.
 const BY_CLASSIFIER: [&str; 2] = ["interface", "port"];
 
 impl Tracing {

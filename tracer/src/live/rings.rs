@@ -4,6 +4,7 @@ use std::fs;
 
 use anyhow::{Result, bail};
 use aya::util::KernelVersion;
+use rustix::system::{Sysinfo, sysinfo};
 
 use crate::config::Live;
 
@@ -68,13 +69,13 @@ pub(super) fn for_this_machine(payload_limit: usize) -> u32 {
     choose(cpus(), last_level_cache(), total_memory(), payload_limit > LARGE_PAYLOAD)
 }
 
-fn choose(cpus: u64, cache: Option<u64>, memory: Option<u64>, large_payloads: bool) -> u32 {
+fn choose(cpus: u64, cache: Option<u64>, memory: u64, large_payloads: bool) -> u32 {
     if large_payloads {
-        return 1 << memory.map_or(64 * MIB, |memory| memory / 64).clamp(MIB, 64 * MIB).ilog2();
+        return 1 << (memory / 64).clamp(MIB, 64 * MIB).ilog2();
     }
     let by_cpus = (16 * MIB).saturating_mul(cpus).clamp(8 * MIB, 64 * MIB);
     let by_cache = cache.map_or(16 * MIB, |cache| cache / 2).max(4 * MIB);
-    let by_memory = memory.map_or(u64::MAX, |memory| memory / 64).max(MIB);
+    let by_memory = (memory / 64).max(MIB);
     let wanted = by_cpus.min(by_cache).min(by_memory);
     // At most 64 MiB: it fits. The largest power of two not above it.
     1 << wanted.ilog2()
@@ -91,11 +92,10 @@ fn last_level_cache() -> Option<u64> {
         .map(|kib| kib << 10)
 }
 
-/// `MemTotal` of `/proc/meminfo`.
-fn total_memory() -> Option<u64> {
-    let meminfo = fs::read_to_string("/proc/meminfo").ok()?;
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib << 10)
+/// Of the machine, by sysinfo(2): `/proc/meminfo` is not there under `ProcSubset=pid` of systemd.exec(5).
+fn total_memory() -> u64 {
+    let Sysinfo { totalram, mem_unit, .. } = sysinfo();
+    totalram.saturating_mul(mem_unit.into())
 }
 
 #[cfg(test)]
@@ -104,13 +104,13 @@ mod tests {
 
     #[test]
     fn sizes_are_powers_of_two_within_bounds() {
-        assert_eq!(choose(2, Some(260 * MIB), Some(24 << 30), false), 32 << 20);
-        assert_eq!(choose(1, Some(MIB), Some(512 * MIB), false), 4 << 20);
-        assert_eq!(choose(64, Some(256 * MIB), Some(256 << 30), false), 64 << 20);
-        assert_eq!(choose(64, Some(36 * MIB), None, false), 16 << 20);
-        assert_eq!(choose(4, None, Some(64 * MIB), false), 1 << 20);
-        assert_eq!(choose(2, Some(260 * MIB), Some(24 << 30), true), 64 << 20);
-        assert_eq!(choose(2, None, Some(1 << 30), true), 16 << 20);
+        assert_eq!(choose(2, Some(260 * MIB), 24 << 30, false), 32 << 20);
+        assert_eq!(choose(1, Some(MIB), 512 * MIB, false), 4 << 20);
+        assert_eq!(choose(64, Some(256 * MIB), 256 << 30, false), 64 << 20);
+        assert_eq!(choose(64, Some(36 * MIB), u64::MAX, false), 16 << 20);
+        assert_eq!(choose(4, None, 64 * MIB, false), 1 << 20);
+        assert_eq!(choose(2, Some(260 * MIB), 24 << 30, true), 64 << 20);
+        assert_eq!(choose(2, None, 1 << 30, true), 16 << 20);
     }
 
     #[test]

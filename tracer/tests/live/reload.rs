@@ -219,11 +219,3 @@ fn a_wrong_file_changes_nothing_and_what_only_a_restart_changes_is_named() {
     assert!(finished.stderr.contains("reloaded: tracing port 7272,80"), "{}", finished.stderr);
     assert_shows(&finished, said);
 }
-
-#[test]
-fn without_a_file_it_ends_as_when_its_terminal_goes() {
-    let here = Namespace::new();
-    let tracer = Tracer::start(&here, &["--port", "7272"]);
-    let said = talk(&here, Server::start(&here, "127.0.0.1", 1), &[|client| say(client, "yes")]);
-    assert_shows(&tracer.signal(Signal::HUP), said);
-}

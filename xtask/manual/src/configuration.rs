@@ -3,7 +3,7 @@
 
 use clap::Command;
 use clap_mangen::roff::{Roff, bold, italic, line_break, roman};
-use tracer::config_file::PATH;
+use tracer::config_file::{CHANGEABLE, PATH};
 
 use crate::{
     option::{self, Setting},
@@ -15,13 +15,18 @@ use crate::{
 const WIDTH: usize = 98;
 
 const HEAD: &str = "\
-# What the service traces, and how. tracer.toml(5) tells more; `tracer --check-config` says what is wrong.
+# What the service traces, and how. tracer.toml(5) tells more; `tracer --check-config` says what is wrong,
+# and `systemctl reload tracer` has a running service read this again.
 #
 # Each option is here with its default. Remove the `#` before a key to set it. What is written in
 # capitals stands for a value: such an option is not set.
 ";
 
-/// The file: it sets nothing.
+/// What suits a service: events with their fields in the journal, figures for whoever asks on this host.
+const FOR_A_SERVICE: [(&str, &str); 2] =
+    [("metrics", "\"127.0.0.1:9272\""), ("output", "\"journald\"")];
+
+/// The file: it sets nothing but that.
 pub(crate) fn file(command: &Command) -> String {
     let entries = option::settings(command);
     entries.iter().fold(HEAD.to_owned(), |file, setting| file + "\n" + &entry(setting))
@@ -34,7 +39,10 @@ fn entry(setting: &Setting) -> String {
     }
     let comments = wrapped::lines(&text, WIDTH - 2);
     let comments: String = comments.iter().map(|line| format!("# {line}\n")).collect();
-    format!("{comments}#{}\n", line(setting))
+    match FOR_A_SERVICE.iter().find(|(key, _)| *key == setting.key) {
+        Some((key, value)) => format!("{comments}{key} = {value}\n"),
+        None => format!("{comments}#{}\n", line(setting)),
+    }
 }
 
 /// As it would be in the file.
@@ -91,6 +99,13 @@ fn describe(page: &mut Roff) {
         page.control("PP", []);
         page.text([roman(paragraph.join(" "))]);
     }
+    page.control("PP", []);
+    page.text([roman(format!(
+        "On SIGHUP (systemctl reload tracer) files of events are opened again, and this file is read again. What \
+         it has for {} changes then, and connections go on; of other options it is told that only a restart \
+         changes them. A file that is wrong changes nothing.",
+        CHANGEABLE.join(", ")
+    ))]);
 }
 
 fn document(page: &mut Roff, setting: &Setting) {
@@ -143,11 +158,13 @@ mod tests {
     }
 
     #[test]
-    fn the_file_sets_nothing() {
+    fn the_file_sets_what_suits_a_service() {
         let file = file(&Cli::command());
-        assert!(file.lines().all(|line| line.is_empty() || line.starts_with('#')), "{file}");
+        let is_setting = |line: &&str| !line.is_empty() && !line.starts_with('#');
+        let set: Vec<_> = file.lines().filter(is_setting).collect();
+        assert_eq!(set, ["output = \"journald\"", "metrics = \"127.0.0.1:9272\""]);
         assert!(file.lines().all(|line| line.chars().count() <= 110), "{file}");
-        assert_eq!(load("as-it-is", &file).unwrap(), nothing_said());
+        assert_eq!(load("as-it-is", &file), load("set", &set.join("\n")));
     }
 
     #[test]

@@ -78,6 +78,20 @@ pub(crate) fn play(tracer: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Talks alone in a room: so many messages, with the word and a number. For tests that watch from elsewhere.
+pub(crate) fn talk(word: &str, messages: u32) -> Result<()> {
+    const PAUSE: Duration = Duration::from_millis(10);
+    chat::open(PORT)?;
+    let mut client = Client::connect(PORT)?;
+    client.log_in(word)?;
+    for number in 1..=messages {
+        client.say(&format!("{word} {number}"))?;
+        client.hear()?;
+        sleep(PAUSE);
+    }
+    client.leave()
+}
+
 /// The reference session: mynick enters and greets everybody.
 fn converse(early: &mut Client) -> Result<Client> {
     let mut late = Client::connect(PORT).context("mynick connects")?;

@@ -16,7 +16,7 @@ use super::{
 use crate::{setup, shell};
 
 /// What such a system is made of, for [`crate::debian_root::Root::with`].
-pub(crate) const PACKAGES: [&str; 3] = ["dbus", "systemd", "systemd-sysv"];
+pub(crate) const PACKAGES: [&str; 4] = ["dbus", "logrotate", "systemd", "systemd-sysv"];
 
 /// What a machine has in memory for nothing.
 const LEFT_OUT: [&str; 9] = [
