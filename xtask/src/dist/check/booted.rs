@@ -151,11 +151,12 @@ systemctl stop tracer
     ),
 ];
 
-/// Of the process when it is ready. With TCX it keeps no capability (docs/security.md).
+/// Of the process when it is ready. With TCX it keeps no capability (docs/security.md). What is in the bounding
+/// set, without CAP_SETPCAP, stays there, and cannot be had without another program.
 const STATUS: [&str; 5] = [
+    "CapInh:\t0000000000000000",
     "CapPrm:\t0000000000000000",
     "CapEff:\t0000000000000000",
-    "CapBnd:\t0000000000000000",
     "NoNewPrivs:\t1",
     "Seccomp:\t2",
 ];
