@@ -17,7 +17,7 @@ type Table<const ROWS: usize, const COLUMNS: usize> = [[u64; COLUMNS]; ROWS];
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Meter {
     /// TCP connections that ended, by how.
-    pub closed: [u64; 6],
+    pub closed: [u64; 7],
     /// WebSocket connections that ended, by the code that stands for how.
     pub ws_closed: [u64; CODES.len()],
     /// Connections that are something else, by what.
