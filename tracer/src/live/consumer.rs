@@ -75,14 +75,17 @@ impl<C: Capture> Consumer<C> {
                 continue;
             }
             let woken = if freed > 0 { self.nap(freed) } else { self.sleep() };
-            if woken == Woken::Orders {
-                self.obey();
+            if woken == Woken::Orders
+                && let Err(error) = self.obey()
+            {
+                return self.end(Some(error));
             }
         }
     }
 
-    /// Does what it was told.
-    fn obey(&mut self) {
+    /// Does what it was told, when it has shown what was there before.
+    fn obey(&mut self) -> Result<()> {
+        self.drain()?;
         let Self { capture, pipeline, inbox, is_stopping, .. } = self;
         for order in inbox.take() {
             match order {
@@ -99,6 +102,7 @@ impl<C: Capture> Consumer<C> {
                 }
             }
         }
+        Ok(())
     }
 
     /// One turn: what is in the ring, what is due, one write.

@@ -107,7 +107,7 @@ fn connections_go_on_when_other_ports_come_and_end_when_theirs_go() {
     };
     assert_eq!((ends("untraced"), ends("fin")), (1, 2));
     // The other one, and the one when its port came back.
-    let joined = |event: &&Event| event.text("cause") == Some("midstream");
+    let joined = |event: &&Event| event.text("joined") == Some("midstream");
     let connections = |events: &mut dyn Iterator<Item = &Event>| {
         events.map(|event| event.number("conn")).collect::<BTreeSet<_>>().len()
     };
@@ -169,7 +169,7 @@ fn interfaces_come_and_go_with_the_file() {
         if attach == "tcx" && !knows_tcx(&here) {
             continue;
         }
-        here.connect("veth0");
+        let _there = here.connect("veth0");
         let configuration = Configuration::new("interface = 'lo'");
         let tracer = configuration.start(&here, &["--attach", attach]);
         let is_on_lo = || attached(&here).iter().any(|classifier| classifier.0 == "lo");
