@@ -201,6 +201,13 @@ impl Wire {
         self.tracker.tick(self.now, &mut |event: &Event<'_>| events.push(value(event)));
     }
 
+    /// The tracker is told to go on otherwise.
+    pub(super) fn change(&mut self, options: Options) {
+        let events = &mut self.events;
+        let mut sink = |event: &Event<'_>| events.push(value(event));
+        self.tracker.set_options(options, self.now, &mut sink);
+    }
+
     pub(super) fn finish(&mut self) {
         let events = &mut self.events;
         self.tracker.finish(self.now, &mut |event: &Event<'_>| events.push(value(event)));
