@@ -74,6 +74,15 @@ pub struct Live {
 }
 
 impl Live {
+    /// The interfaces that are named and are not among these.
+    pub fn missing<'a>(
+        &self,
+        present: impl Iterator<Item = &'a str> + Clone,
+    ) -> impl Iterator<Item = &str> {
+        let names = self.interfaces.iter().flatten().map(String::as_str);
+        names.filter(move |name| !present.clone().any(|known| known == *name))
+    }
+
     /// Whether an interface of this name is to be traced.
     pub fn wants(&self, name: &str) -> bool {
         self.interfaces.as_ref().is_none_or(|names| names.iter().any(|known| known == name))

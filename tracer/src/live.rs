@@ -77,13 +77,12 @@ struct Opened {
 
 async fn trace(live: Live, config: Config, reading: Reading, opened: Opened) -> Result<()> {
     privilege::check(privilege::FOR_BPF)?;
-    let Opened { endpoint, mut outputs } = opened;
+    let Opened { endpoint, outputs } = opened;
     let mut signals = Signals::new(reading.has_file)?;
     let mut service = Service::new();
-    let mut tracing = Tracing::begin(live, config, reading).await?;
+    let mut tracing = Tracing::begin(live, config, reading, service.is_managed()).await?;
     if !tracing.live.keep_privileges {
         sandbox::enter(privilege::kept(tracing.attachments.method()))?;
-        outputs.inherit();
     }
     let started = tracing.start_consumers(outputs);
     let (mut consumers, _serving) = match started.and_then(|started| serve(started, endpoint)) {

@@ -108,6 +108,8 @@ fn open(target: LogTarget) -> (LogTarget, Option<Journal>) {
     match journal {
         Some(journal) => {
             let journal = journal.with_field_prefix(None).with_syslog_identifier("tracer".into());
+            // To tell them from events, which go there as well.
+            let journal = journal.with_custom_fields([("TRACER_LOG", "1")]);
             (LogTarget::Journald, Some(journal))
         }
         None => (LogTarget::Stderr, None),

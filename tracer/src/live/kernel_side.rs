@@ -7,7 +7,7 @@ use std::{
 };
 
 use ::tracing::{info, warn};
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 
 use super::{
     Started,
@@ -55,10 +55,15 @@ pub(super) struct Tracing {
 
 impl Tracing {
     /// Loads the classifier and attaches it.
-    pub(super) async fn begin(live: Live, config: Config, reading: Reading) -> Result<Self> {
+    pub(super) async fn begin(
+        live: Live,
+        config: Config,
+        reading: Reading,
+        is_service: bool,
+    ) -> Result<Self> {
         let interfaces = Interfaces::connect()?;
         let present = interfaces.list().await?;
-        let chosen = choose(&present, &live)?;
+        let chosen = choose(&present, &live, is_service)?;
         let swept = filters::sweep(&interfaces.handle, &present).await?;
         if swept > 0 {
             info!("removed {swept} filters that a killed tracer had left");
@@ -209,16 +214,24 @@ pub(super) fn place(config: &Config) -> String {
     config.netns().map_or_else(String::new, |name| format!(" in the network namespace {name}"))
 }
 
-/// The interfaces to attach to. A name that does not exist is an error.
-fn choose<'i>(present: &'i [Interface], live: &Live) -> Result<Vec<&'i Interface>> {
-    let Some(names) = &live.interfaces else { return Ok(present.iter().collect()) };
-    names
-        .iter()
-        .map(|name| {
-            present.iter().find(|interface| interface.name == *name).ok_or_else(|| {
-                let known: Vec<_> = present.iter().map(|known| known.name.as_str()).collect();
-                anyhow!("there is no interface {name}; there are {}", known.join(", "))
-            })
-        })
-        .collect()
+/// The interfaces to attach to. A name that does not exist is an error, but for a service: at boot it may be
+/// there later.
+fn choose<'i>(
+    present: &'i [Interface],
+    live: &Live,
+    is_service: bool,
+) -> Result<Vec<&'i Interface>> {
+    let missing = live.missing(present.iter().map(|interface| interface.name.as_str()));
+    if is_service {
+        missing.for_each(say_missing);
+    } else if let Some(name) = missing.into_iter().next() {
+        let known: Vec<_> = present.iter().map(|known| known.name.as_str()).collect();
+        bail!("there is no interface {name}; there are {}", known.join(", "));
+    }
+    Ok(present.iter().filter(|interface| live.wants(&interface.name)).collect())
+}
+
+/// Says that an interface is traced when it comes.
+pub(super) fn say_missing(name: &str) {
+    warn!("there is no interface {name} yet");
 }

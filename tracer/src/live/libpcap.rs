@@ -35,7 +35,7 @@ pub(super) async fn trace(
     opened: Opened,
 ) -> Result<()> {
     privilege::check(privilege::FOR_LIBPCAP)?;
-    let Opened { endpoint, mut outputs } = opened;
+    let Opened { endpoint, outputs } = opened;
     let mut signals = Signals::new(reading.has_file)?;
     let mut service = Service::new();
     let names = live.interfaces.clone().unwrap_or_else(|| vec!["any".to_owned()]);
@@ -49,7 +49,6 @@ pub(super) async fn trace(
     let packets = Packets::open(&names, settings)?;
     if !live.keep_privileges {
         sandbox::enter(CapabilitySet::empty())?;
-        outputs.inherit();
     }
     let board = live.metrics.map(|_| Board::new(1, true));
     let watched = outputs.monitor();

@@ -2,7 +2,7 @@
 
 use ::tracing::{info, warn};
 
-use super::{Tracing, changes::Awaited, consumers::Consumers};
+use super::{Tracing, changes::Awaited, consumers::Consumers, kernel_side::say_missing};
 use crate::{
     cli::CaptureName,
     config::{Config, Live, Source},
@@ -45,11 +45,8 @@ impl Tracing {
         match self.interfaces.list().await {
             Ok(present) => {
                 self.compare(&present).await;
-                let is_there = |name: &&String| present.iter().any(|known| known.name == **name);
-                let names = self.live.interfaces.iter().flatten();
-                for name in names.filter(|name| !is_there(name)) {
-                    warn!("there is no interface {name} yet");
-                }
+                let names = present.iter().map(|interface| interface.name.as_str());
+                self.live.missing(names).for_each(say_missing);
             }
             Err(error) => warn!("{error:#}: some may not be traced"),
         }

@@ -7,6 +7,7 @@ mod fan;
 mod feed;
 mod file;
 mod journald;
+mod nursery;
 mod queue;
 mod rotation;
 mod socket;
@@ -21,9 +22,8 @@ use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
-        mpsc::sync_channel,
     },
-    thread::{self, JoinHandle},
+    thread::JoinHandle,
 };
 
 use anyhow::{Context as _, Result, anyhow};
@@ -35,6 +35,8 @@ use fan::Fan;
 pub use feed::Feed;
 use file::LogFile;
 use journald::Journald;
+pub use nursery::Begin;
+use nursery::Nursery;
 use queue::{Observer, Sender, queue};
 use socket::{Address, Collector};
 use standard_output::StandardOutput;
@@ -65,9 +67,6 @@ pub enum Overflow {
     Wait,
 }
 
-/// What an output's thread does before anything else: it gives up what it needs no privileges for.
-pub type Begin = fn() -> Result<()>;
-
 /// Whether an output has failed for good.
 type Failed = AtomicBool;
 
@@ -79,7 +78,7 @@ pub struct Outputs {
     /// How standard output looks, where it is the only one.
     alone: Option<Look>,
     overflow: Overflow,
-    begin: Begin,
+    nursery: Nursery,
     dropped: Arc<Counters>,
     failed: Arc<Failed>,
     monitor: Monitor,
@@ -113,19 +112,15 @@ pub struct State {
 pub struct Monitor(Arc<Mutex<Vec<(Arc<Told>, Observer)>>>);
 
 impl Outputs {
-    /// Opens them all, and starts their threads, which begin so.
+    /// Opens them all, and starts their threads, now and later where we are now, from one that begins so.
     pub fn open(wanted: &[Wanted], overflow: Overflow, begin: Begin) -> Result<Self> {
         let (dropped, failed, monitor) = Default::default();
         let (running, leaving) = Default::default();
+        let nursery = Nursery::new(begin)?;
         let mut outputs =
-            Self { running, leaving, alone: None, overflow, begin, dropped, failed, monitor };
+            Self { running, leaving, alone: None, overflow, nursery, dropped, failed, monitor };
         outputs.set(wanted)?;
         Ok(outputs)
-    }
-
-    /// Threads that start from now on inherit what the caller has given up.
-    pub fn inherit(&mut self) {
-        self.begin = || Ok(());
     }
 
     /// Changes them. Those that are wanted as before stay as they are; the others end when no pipeline
@@ -162,15 +157,8 @@ impl Outputs {
             told: Arc::clone(&told),
         };
         let failed = Arc::clone(&self.failed);
-        let begin = self.begin;
-        let (begun, has_begun) = sync_channel(1);
-        let run = move || {
-            begun.send(begin()).ok();
-            worker.run().inspect_err(|_| failed.store(true, Relaxed))
-        };
-        let thread = thread::Builder::new().name("output".to_owned()).spawn(run);
-        let thread = thread.context("cannot start a thread for an output")?;
-        has_begun.recv().context("a thread of an output has failed")??;
+        let run = move || worker.run().inspect_err(|_| failed.store(true, Relaxed));
+        let thread = self.nursery.start("output", run)?;
         Ok(Running { wanted: wanted.clone(), sender, told, thread })
     }
 

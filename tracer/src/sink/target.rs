@@ -1,6 +1,11 @@
 //! What `--output` takes: the name of a place where events go, and how long a file there may grow.
 
-use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
 
 /// Where journald listens (systemd-journald.service(8)).
 const JOURNALD: &str = "/run/systemd/journal/socket";
@@ -70,7 +75,8 @@ impl fmt::Display for Target {
         match self {
             Self::Stdout => f.write_str("standard output"),
             Self::File(path) => path.display().fmt(f),
-            Self::Journald(_) => f.write_str("journald"),
+            Self::Journald(socket) if socket == Path::new(JOURNALD) => f.write_str("journald"),
+            Self::Journald(socket) => write!(f, "journald:{}", socket.display()),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
             Self::Tcp(address) => write!(f, "tcp:{address}"),
         }

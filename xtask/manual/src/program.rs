@@ -48,8 +48,24 @@ fn ending(examples: &str) -> Roff {
         "EXIT STATUS",
         &[
             (bold("0"), "done: interrupted, everything read, or whoever read the output has gone"),
-            (bold("1"), "could not go on"),
+            (
+                bold("1"),
+                "could not go on, or was interrupted and had seen nothing on the ports, unless it is a service",
+            ),
             (bold("2"), "the arguments or the configuration file are wrong"),
+        ],
+    );
+    terms(
+        "SIGNALS",
+        &[
+            (
+                bold("SIGINT, SIGTERM"),
+                "end it, when what was captured is written; a second one ends it at once",
+            ),
+            (
+                bold("SIGHUP"),
+                "with --config has it read the file again, and open files of events again; else ends it",
+            ),
         ],
     );
     terms(

@@ -36,7 +36,7 @@ replaced() {
 "#;
 
 /// Each is a heading and what is done. Ready means attached: nothing that is said after that is missed.
-const STEPS: [(&str, &str); 9] = [
+const STEPS: [(&str, &str); 12] = [
     (
         "it starts, and says when it is ready",
         r#"
@@ -47,6 +47,12 @@ cat /proc/$(property MainPID)/status | grep -E '^(Uid|Cap|NoNewPrivs|Seccomp)'
 talk first 50
 expect first 50
 journalctl --unit tracer --output json --no-pager TRACER_EVENT=start | grep '"TRACER_PORTS"'
+"#,
+    ),
+    (
+        "the journal takes as many events as there are",
+        r#"
+[ "$(readlink /run/systemd/units/log-rate-limit-burst:tracer.service)" -eq 1000000 ]
 "#,
     ),
     (
@@ -134,6 +140,19 @@ expect stuck 20
 "#,
     ),
     (
+        "where it attaches by clsact, it keeps the capability for that",
+        r#"
+rm -r /etc/systemd/system/tracer.service.d
+systemctl daemon-reload
+set_option attach '"clsact"'
+systemctl restart tracer
+grep 'CapEff:.*0000000000001000' "/proc/$(property MainPID)/status"
+talk clsact 20
+expect clsact 20
+set_option attach '"auto"'
+"#,
+    ),
+    (
         "it stops in order",
         r#"
 systemctl stop tracer
@@ -147,6 +166,19 @@ journal TRACER_EVENT=stats | tail -n 1
 systemctl start tracer
 systemctl stop tracer
 [ "$(property Result)" = success ]
+"#,
+    ),
+    (
+        "it is another process after an upgrade, and ends with the package",
+        r#"
+systemctl start tracer
+pid=$(property MainPID)
+dpkg --force-confold --install /srv/tracer.deb
+replaced "$pid"
+talk upgraded 20
+expect upgraded 20
+dpkg --remove tracer
+if systemctl is-active tracer; then exit 1; fi
 "#,
     ),
 ];

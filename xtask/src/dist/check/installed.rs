@@ -61,7 +61,7 @@ impl System {
         }
         let wanted = [
             "/usr/bin/tracer",
-            "/lib/systemd/system/tracer.service",
+            "/etc/logrotate.d/tracer",
             SETTINGS,
             "/usr/share/man/man1/tracer.1.gz",
             "/usr/share/man/man5/tracer.toml.5.gz",
@@ -71,6 +71,9 @@ impl System {
             "/usr/share/doc/tracer/copyright",
             "/usr/share/doc/tracer/changelog.Debian.gz",
         ];
+        // Below /usr since Debian 13.
+        let is_unit = |line: &str| line.ends_with("/lib/systemd/system/tracer.service");
+        ensure!(listed.lines().any(is_unit), "there is no unit in the package");
         for path in wanted {
             ensure!(listed.lines().any(|line| line == path), "there is no {path} in the package");
         }
