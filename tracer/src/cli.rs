@@ -24,7 +24,7 @@ Examples:
 
 /// Shows what a WebSocket service says and hears: every message, decoded and unmasked, as it
 /// happens, without touching the service.
-#[derive(Debug, Parser)]
+#[derive(Clone, Debug, Parser)]
 #[command(name = "tracer", version, after_help = EXAMPLES, max_term_width = 100)]
 pub struct Cli {
     /// Ports to trace: a list of ports and ranges
@@ -178,7 +178,7 @@ impl Cli {
 }
 
 /// What becomes of files, and of events that wait.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Outputs")]
 pub struct OutputArgs {
     /// Begin a new file before it has more bytes; the old ones are FILE.1, FILE.2 …
@@ -205,7 +205,7 @@ pub struct OutputArgs {
 }
 
 /// Bounds of memory and time, each with its default.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Limits")]
 pub struct LimitArgs {
     /// Connections followed at a time; beyond, the one not seen for longest is given up

@@ -19,23 +19,9 @@ pub const PATH: &str = "/etc/tracer/tracer.toml";
 const NOT_IN_FILES: [&str; 6] = ["check-config", "config", "count", "help", "read", "version"];
 
 /// Options that change while a tracer runs, when it reads the file again. All others are part of what is in
-/// the kernel, of the bounds of memory, or of what was opened with privileges.
-pub const CHANGEABLE: [&str; 14] = [
-    "color",
-    "format",
-    "frames",
-    "hex",
-    "interface",
-    "log-level",
-    "output",
-    "output-buffer",
-    "port",
-    "rotate-age",
-    "rotate-keep",
-    "rotate-size",
-    "show-secrets",
-    "stats-interval",
-];
+/// the kernel, of the bounds of memory, of what was opened with privileges, or of how an output began.
+pub const CHANGEABLE: [&str; 7] =
+    ["frames", "interface", "log-level", "output", "port", "show-secrets", "stats-interval"];
 
 /// The options of a command that a file can have.
 pub fn options(command: &Command) -> impl Iterator<Item = &Arg> {
@@ -93,6 +79,9 @@ impl Setting {
             return Err(Problem::Key(unknown(command, key)));
         };
         let values = match (arg.get_action(), value) {
+            (_, DeValue::Array(values)) if values.is_empty() => {
+                return Err(Problem::Value(format!("`{key}` is empty: leave it out")));
+            }
             (ArgAction::SetTrue, DeValue::Boolean(is_set)) => vec![is_set.to_string()],
             (ArgAction::SetTrue, _) => {
                 return Err(Problem::Value(format!("`{key}` is either true or false")));

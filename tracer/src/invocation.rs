@@ -41,6 +41,8 @@ pub struct Reading {
     /// How to read it again.
     pub invocation: Invocation,
     /// What it said.
+    pub cli: Cli,
+    /// The same, as it was written.
     pub written: Written,
     /// Whether it names a configuration file.
     pub has_file: bool,

@@ -81,10 +81,11 @@ async fn trace(live: Live, config: Config, reading: Reading, opened: Opened) -> 
     let mut signals = Signals::new(reading.has_file)?;
     let mut service = Service::new();
     let mut tracing = Tracing::begin(live, config, reading, service.is_managed()).await?;
-    if !tracing.live.keep_privileges {
-        sandbox::enter(privilege::kept(tracing.attachments.method()))?;
-    }
-    let started = tracing.start_consumers(outputs);
+    let given_up = match tracing.live.keep_privileges {
+        true => Ok(()),
+        false => sandbox::enter(privilege::kept(tracing.attachments.method())),
+    };
+    let started = given_up.and_then(|()| tracing.start_consumers(outputs));
     let (mut consumers, _serving) = match started.and_then(|started| serve(started, endpoint)) {
         Ok(started) => started,
         Err(error) => {

@@ -2,15 +2,20 @@
 //! macros, lines on stderr or entries of the journal go out. Nobody has to read them: what cannot be
 //! written within a moment is left out.
 
+#[cfg(feature = "live")]
+mod journal;
+
 use std::{
     fmt,
     io::{self, Write},
     sync::OnceLock,
 };
 
-use ::tracing::{Event, Subscriber, info, level_filters::LevelFilter};
+use ::tracing::{Event, Level, Subscriber, info, level_filters::LevelFilter};
+#[cfg(feature = "live")]
+use journal::Journal;
 use tracing_subscriber::{
-    Layer as _, Registry,
+    Layer, Registry,
     fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
     layer::SubscriberExt as _,
     registry::LookupSpan,
@@ -34,14 +39,13 @@ pub fn start(target: LogTarget, level: LevelFilter) {
     let (filter, handle) = reload::Layer::new(level);
     LEVEL.set(handle).ok();
     let registry = tracing_subscriber::registry().with(filter);
-    let (target, journal) = open(target);
-    TARGET.set(target).ok();
     // Fails where somebody else has set a subscriber, who gets it all then.
-    match journal {
-        Some(journal) => registry.with(journal).try_init(),
-        None => registry.with(lines()).try_init(),
-    }
-    .ok();
+    let (target, set) = match entries(target) {
+        Some(entries) => (LogTarget::Journald, registry.with(entries).try_init()),
+        None => (LogTarget::Stderr, registry.with(lines()).try_init()),
+    };
+    set.ok();
+    TARGET.set(target).ok();
 }
 
 /// Writes from now on what is at least as important.
@@ -52,20 +56,63 @@ pub fn set_level(level: LevelFilter) {
     }
 }
 
-/// Sentences as lines on stderr.
-fn lines<S>() -> impl tracing_subscriber::Layer<S>
+/// Writes sentences in this form, each by one write.
+fn layer<S, W>(
+    form: Sentence,
+    writer: impl Fn() -> W + Send + Sync + 'static,
+) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
+    W: Write + 'static,
 {
     tracing_subscriber::fmt::layer()
-        .event_format(Sentence)
-        .with_writer(|| Impatient)
+        .event_format(form)
+        .with_writer(writer)
         .log_internal_errors(false)
         .boxed()
 }
 
-/// `tracer: ` and the sentence, as programs on a terminal do.
-struct Sentence;
+/// Sentences as lines on stderr.
+fn lines<S>() -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    layer(Sentence::Line, || Impatient)
+}
+
+/// Sentences as entries of the journal, where it is wanted and there, or stderr leads there.
+#[cfg(feature = "live")]
+fn entries<S>(target: LogTarget) -> Option<Box<dyn Layer<S> + Send + Sync>>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    static JOURNAL: OnceLock<Journal> = OnceLock::new();
+    let is_wanted = match target {
+        LogTarget::Auto => Journal::is_stderr(),
+        LogTarget::Journald => true,
+        LogTarget::Stderr => false,
+    };
+    let journal = Some(()).filter(|()| is_wanted).and_then(|()| Journal::connect().ok())?;
+    let journal = JOURNAL.get_or_init(|| journal);
+    Some(layer(Sentence::Entry, move || journal))
+}
+
+/// Nothing that runs without the kernel runs as a service.
+#[cfg(not(feature = "live"))]
+fn entries<S>(_: LogTarget) -> Option<Box<dyn Layer<S> + Send + Sync>>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    None
+}
+
+/// A sentence, behind what says whose or how important it is.
+enum Sentence {
+    /// `tracer: ` and the sentence, as programs on a terminal do.
+    Line,
+    /// `<4>` and the sentence (sd-daemon(3)).
+    Entry,
+}
 
 impl<S, N> FormatEvent<S, N> for Sentence
 where
@@ -78,48 +125,26 @@ where
         mut to: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        to.write_str("tracer: ")?;
-        context.field_format().format_fields(to.by_ref(), event)?;
-        writeln!(to)
-    }
-}
-
-#[cfg(feature = "live")]
-type Journal = tracing_journald::Layer;
-#[cfg(not(feature = "live"))]
-type Journal = tracing_subscriber::layer::Identity;
-
-/// The journal, where it is wanted and there, or stderr is connected with it (`JOURNAL_STREAM` of
-/// systemd.exec(5)).
-#[cfg(feature = "live")]
-fn open(target: LogTarget) -> (LogTarget, Option<Journal>) {
-    use std::{env, fs, os::linux::fs::MetadataExt as _};
-    let is_connected = || {
-        let stderr = fs::metadata("/proc/self/fd/2").ok()?;
-        let stream = env::var("JOURNAL_STREAM").ok()?;
-        Some(stream == format!("{}:{}", stderr.st_dev(), stderr.st_ino()))
-    };
-    let is_wanted = match target {
-        LogTarget::Auto => is_connected().unwrap_or(false),
-        LogTarget::Journald => true,
-        LogTarget::Stderr => false,
-    };
-    let journal = Some(()).filter(|()| is_wanted).and_then(|()| Journal::new().ok());
-    match journal {
-        Some(journal) => {
-            let journal = journal.with_field_prefix(None).with_syslog_identifier("tracer".into());
-            // To tell them from events, which go there as well.
-            let journal = journal.with_custom_fields([("TRACER_LOG", "1")]);
-            (LogTarget::Journald, Some(journal))
+        match self {
+            Self::Line => to.write_str("tracer: ")?,
+            Self::Entry => write!(to, "<{}>", priority(*event.metadata().level()))?,
         }
-        None => (LogTarget::Stderr, None),
+        context.field_format().format_fields(to.by_ref(), event)?;
+        match self {
+            Self::Line => writeln!(to),
+            Self::Entry => Ok(()),
+        }
     }
 }
 
-/// Nothing that runs without the kernel runs as a service.
-#[cfg(not(feature = "live"))]
-fn open(_: LogTarget) -> (LogTarget, Option<Journal>) {
-    (LogTarget::Stderr, None)
+/// As syslog(3) counts them.
+fn priority(level: Level) -> u8 {
+    match level {
+        Level::ERROR => 3,
+        Level::WARN => 4,
+        Level::INFO => 6,
+        Level::DEBUG | Level::TRACE => 7,
+    }
 }
 
 /// Says something of several lines, such as a table.

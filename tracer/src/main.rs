@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     logs::start(cli.log, cli.log_level.into());
     let has_file = cli.config_file().is_some();
     let checked = cli.config_file().filter(|_| cli.check_config).map(Path::to_owned);
-    let config = match invocation.config(cli) {
+    let config = match invocation.config(cli.clone()) {
         Ok(config) => config,
         Err(refusal) => return bad_usage(refusal),
     };
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
         println!("{} is fine", file.display());
         return ExitCode::SUCCESS;
     }
-    match run(config, Reading { invocation, written, has_file }) {
+    match run(config, Reading { invocation, cli, written, has_file }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {

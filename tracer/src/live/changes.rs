@@ -9,7 +9,7 @@ use std::{
 
 use ::tracing::{info, warn};
 use anyhow::Result;
-use tokio::time::interval;
+use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
     Tracing,
@@ -46,6 +46,8 @@ impl Tracing {
         let Hands { consumers, signals, service } = hands;
         let mut is_connected = true;
         let mut retry = interval(RETRY);
+        // Nobody looks at it while there is nothing to try.
+        retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut counted: Awaited<Stats> = None;
         let mut changed: Awaited<Config> = None;
         let mut is_asked_to_reload = false;
@@ -77,7 +79,7 @@ impl Tracing {
             if is_asked_to_reload && changed.is_none() {
                 is_asked_to_reload = false;
                 service.reloading();
-                changed = reload::change(&self.reading, &self.config, consumers);
+                changed = reload::change(&self.reading, consumers);
                 if changed.is_none() {
                     service.ready(&self.describe());
                 }

@@ -48,6 +48,8 @@ pub(super) struct Tracing {
     /// Those that are up, that the classifier cannot parse, and of which that was said.
     pub(super) untraceable: BTreeSet<u32>,
     pub(super) watch: Watch,
+    /// What the classifier was told of flows, once somebody decodes.
+    pub(super) wishes: Option<Wishes>,
     rings: Rings,
     /// The same numbers for who may ask while we are busy.
     standing: Arc<Standing>,
@@ -94,6 +96,7 @@ impl Tracing {
             refused,
             untraceable,
             watch,
+            wishes: None,
             rings,
             standing,
         };
@@ -146,6 +149,7 @@ impl Tracing {
         let counters = Arc::new(KernelCounters::new(self.classifier.take_counters()?));
         let wishes = Wishes::new(self.classifier.take_flows()?, leaves_out);
         let board = self.live.metrics.map(|_| Board::new(self.rings.count as usize, false));
+        self.wishes = Some(wishes.clone());
         let size = self.rings.size as usize;
         let (mut captures, mut levels) = (Vec::new(), Vec::new());
         for ring in self.classifier.take_records()? {

@@ -73,7 +73,7 @@ pub(super) async fn trace(
                 }
                 Asked::Reload => {
                     service.reloading();
-                    changed = reload::change(&reading, &config, &mut consumers);
+                    changed = reload::change(&reading, &mut consumers);
                     if changed.is_none() {
                         service.ready(&what);
                     }

@@ -92,7 +92,7 @@ impl Tracing {
         }
         match self.attachments.attach_again(&mut self.classifier, &interface) {
             Ok(Attachment::New) => {
-                warn!("{happened}, now it is attached again: what passed in between was not seen")
+                warn!("{happened}, now it is attached again: what passed in between was not seen");
             }
             Ok(_) => {}
             Err(error) => {

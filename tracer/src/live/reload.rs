@@ -4,12 +4,11 @@ use ::tracing::{info, warn};
 
 use super::{Tracing, changes::Awaited, consumers::Consumers, kernel_side::say_missing};
 use crate::{
-    cli::CaptureName,
-    config::{Config, Live, Source},
+    cli::{CaptureName, Cli},
+    config::{Config, Source},
     config_file::CHANGEABLE,
     invocation::{Reading, Refusal},
     logs,
-    session::Options,
 };
 
 /// Of [`CHANGEABLE`], those that a capture with libpcap does not change.
@@ -21,6 +20,7 @@ impl Tracing {
         if let Err(error) = self.classifier.set_ports(&config.options.ports) {
             warn!("{error:#}");
         }
+        self.wishes.iter().for_each(|wishes| wishes.forget_all_but(&config.options.ports));
         if let Source::Live(live) = &config.source {
             self.live = live.clone();
         }
@@ -55,18 +55,14 @@ impl Tracing {
 
 /// Has consumers go on with what the file says by now. What comes back ends when they do, with that. None,
 /// and told why, where it cannot be had: then everything stays as it is.
-pub(super) fn change(
-    reading: &Reading,
-    old: &Config,
-    consumers: &mut Consumers,
-) -> Awaited<Config> {
+pub(super) fn change(reading: &Reading, consumers: &mut Consumers) -> Awaited<Config> {
     // Whatever the file says: who rotates them waits for that.
     consumers.reopen_files();
     let stays = |problems: &str| {
         problems.lines().for_each(|problem| warn!("{problem}"));
         warn!("the configuration stays as it was");
     };
-    let config = read(reading, old).inspect_err(|problems| stays(problems)).ok()?;
+    let config = read(reading).inspect_err(|problems| stays(problems)).ok()?;
     let done = consumers.change(&config).inspect_err(|error| stays(&format!("{error:#}"))).ok()?;
     // At once: it may be wanted to see what goes wrong.
     logs::set_level(config.log_level);
@@ -76,21 +72,21 @@ pub(super) fn change(
     }))
 }
 
-/// What the file says by now, as far as it can be had, instead of `old`. Which options that leaves out is
-/// told. The error is all that is wrong with the file, a line each.
-fn read(reading: &Reading, old: &Config) -> Result<Config, String> {
-    let (cli, written) = reading.invocation.load().map_err(told)?;
-    let new = reading.invocation.config(cli).map_err(told)?;
-    let has_classifier =
-        matches!(&old.source, Source::Live(live) if live.capture == CaptureName::Bpf);
+/// What the file says by now, as far as it can be had. Which options that leaves out is told. The error is
+/// all that is wrong with the file, a line each.
+fn read(reading: &Reading) -> Result<Config, String> {
+    let Reading { invocation, cli, written: before, .. } = reading;
+    let (new, written) = invocation.load().map_err(told)?;
+    let by_classifier = cli.source == CaptureName::Bpf;
     let is_fixed = |name: &&str| {
-        !CHANGEABLE.contains(name) || (BY_CLASSIFIER.contains(name) && !has_classifier)
+        !CHANGEABLE.contains(name) || (BY_CLASSIFIER.contains(name) && !by_classifier)
     };
-    let fixed: Vec<_> = written.differing(&reading.written).filter(is_fixed).collect();
+    let fixed: Vec<_> = written.differing(before).filter(is_fixed).collect();
     if !fixed.is_empty() {
         warn!("only a restart changes {}", fixed.join(", "));
     }
-    Ok(merged(old, new, has_classifier))
+    // Checked as a whole.
+    invocation.config(merged(cli.clone(), new, by_classifier)).map_err(told)
 }
 
 fn told(refusal: Refusal) -> String {
@@ -100,20 +96,12 @@ fn told(refusal: Refusal) -> String {
     }
 }
 
-/// What can change as in `new`, everything else as in `old`.
-fn merged(old: &Config, new: Config, has_classifier: bool) -> Config {
-    let Config { source, ports, options, outputs, count: _, stats_interval, log_level } = new;
-    let Options { ports: port_set, segments: _, frames, show_secrets, limits: _ } = options;
-    let mut next = Config { outputs, stats_interval, log_level, ..old.clone() };
-    next.options = Options { frames, show_secrets, ..next.options };
-    if has_classifier {
-        next.ports = ports;
-        next.options.ports = port_set;
-        if let (Source::Live(next), Source::Live(Live { interfaces, .. })) =
-            (&mut next.source, source)
-        {
-            next.interfaces = interfaces;
-        }
+/// What can change as in `new`, everything else as it was at the start.
+fn merged(old: Cli, new: Cli, by_classifier: bool) -> Cli {
+    let Cli { port, interface, output, frames, show_secrets, stats_interval, log_level, .. } = new;
+    let merged = Cli { output, frames, show_secrets, stats_interval, log_level, ..old };
+    match by_classifier {
+        true => Cli { port, interface, ..merged },
+        false => merged,
     }
-    next
 }

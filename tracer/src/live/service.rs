@@ -1,4 +1,4 @@
-//! What a service manager is told (sd_notify(3)): that we are ready, what we are doing, that we are not
+//! What a service manager is told (`sd_notify(3)`): that we are ready, what we are doing, that we are not
 //! stuck. Where nobody listens, nothing is said.
 
 use std::{env, time::Duration};

@@ -21,7 +21,6 @@ const ANYHOW: &[c_long] = &[
     libc::SYS_lseek,
     libc::SYS_close,
     libc::SYS_fcntl,
-    libc::SYS_ioctl,
     libc::SYS_dup,
     libc::SYS_dup3,
     libc::SYS_fstat,
@@ -82,7 +81,7 @@ const ANYHOW: &[c_long] = &[
     libc::SYS_brk,
     libc::SYS_membarrier,
     // Threads and signals.
-    libc::SYS_clone,
+    // How it begins is behind a pointer, where no filter can look: see `NOT_THERE`.
     libc::SYS_clone3,
     libc::SYS_set_robust_list,
     libc::SYS_rseq,
@@ -121,8 +120,34 @@ const OLD: &[c_long] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const OLD: &[c_long] = &[];
 
+/// A process or thread with namespaces of its own (clone(2)): in those it would have all capabilities.
+const NAMESPACES: u32 = (libc::CLONE_NEWNS
+    | libc::CLONE_NEWCGROUP
+    | libc::CLONE_NEWUTS
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWUSER
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWNET) as u32;
+
+/// Refused as if the kernel did not know it: then the C library uses clone(2).
+const NOT_THERE: c_long = libc::SYS_clone3;
+
 /// Only with one of these as an argument: the call, which argument, the values.
-const SOME: [(c_long, u8, &[u32]); 3] = [
+const SOME: [(c_long, u8, &[u32]); 4] = [
+    // The names of interfaces, what waits in a socket, whether a call waits, and whether something is a terminal;
+    // not what is typed into one.
+    (
+        libc::SYS_ioctl,
+        1,
+        &[
+            libc::SIOCGIFNAME as u32,
+            libc::SIOCGIFINDEX as u32,
+            libc::FIONREAD as u32,
+            libc::FIONBIO as u32,
+            libc::FIOCLEX as u32,
+            libc::TCGETS as u32,
+        ],
+    ),
     // No packet sockets.
     (
         libc::SYS_socket,
@@ -141,22 +166,33 @@ const SOME: [(c_long, u8, &[u32]); 3] = [
 
 /// Refuses everything else from now on, to this thread and those that it starts.
 pub(super) fn restrict() -> Result<()> {
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
-        ANYHOW.iter().chain(OLD).map(|call| (*call, Vec::new())).collect();
+    let not_there = [(NOT_THERE, Vec::new())].into();
+    // The second one allows no third.
+    apply(not_there, SeccompAction::Allow, SeccompAction::Errno(libc::ENOSYS as u32))?;
+    apply(allowed()?, SeccompAction::Errno(libc::EPERM as u32), SeccompAction::Allow)
+}
+
+type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+
+fn allowed() -> Result<Rules> {
+    let mut rules: Rules = ANYHOW.iter().chain(OLD).map(|call| (*call, Vec::new())).collect();
     for (call, argument, values) in SOME {
-        let rule = |value: &u32| {
-            let condition = SeccompCondition::new(
-                argument,
-                SeccompCmpArgLen::Dword,
-                SeccompCmpOp::Eq,
-                u64::from(*value),
-            )?;
-            SeccompRule::new(vec![condition])
-        };
-        rules.insert(call, values.iter().map(rule).collect::<Result<_, _>>()?);
+        let equal = |value: &u32| rule(argument, SeccompCmpOp::Eq, *value);
+        rules.insert(call, values.iter().map(equal).collect::<Result<_>>()?);
     }
-    let refuse = SeccompAction::Errno(libc::EPERM as u32);
-    let filter = SeccompFilter::new(rules, refuse, SeccompAction::Allow, ARCH.try_into()?)?;
-    let program: BpfProgram = filter.try_into()?;
+    let in_ours = rule(0, SeccompCmpOp::MaskedEq(NAMESPACES.into()), 0)?;
+    rules.insert(libc::SYS_clone, vec![in_ours]);
+    Ok(rules)
+}
+
+fn rule(argument: u8, operator: SeccompCmpOp, value: u32) -> Result<SeccompRule> {
+    let condition =
+        SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, value.into())?;
+    Ok(SeccompRule::new(vec![condition])?)
+}
+
+fn apply(rules: Rules, others: SeccompAction, these: SeccompAction) -> Result<()> {
+    let program: BpfProgram =
+        SeccompFilter::new(rules, others, these, ARCH.try_into()?)?.try_into()?;
     Ok(apply_filter(&program)?)
 }

@@ -2,10 +2,10 @@
 
 use std::{
     io::{self, Write},
-    sync::atomic::Ordering::Relaxed,
+    sync::{Arc, atomic::Ordering::Relaxed},
 };
 
-use super::{Amount, Fan};
+use super::{Amount, Counters, Fan};
 use crate::{
     event::{Event, Sink},
     output::{Look, Output, WallClock},
@@ -13,8 +13,8 @@ use crate::{
 
 /// What a pipeline writes to.
 pub enum Feed {
-    /// It writes itself, and waits for whoever reads.
-    Direct(Output),
+    /// It writes itself, and waits for whoever reads. What outputs before had no room for is counted.
+    Direct(Output, Arc<Counters>),
     /// It hands over, and waits for nobody.
     Queued(Fan),
 }
@@ -22,13 +22,13 @@ pub enum Feed {
 impl Feed {
     /// Writes to `to` itself.
     pub fn direct(look: Look, to: Box<dyn Write + Send>) -> Self {
-        Self::Direct(Output::new(look, to))
+        Self::Direct(Output::new(look, to), Arc::default())
     }
 
     /// Sets the clock that shows the time of events.
     pub fn set_clock(&mut self, clock: WallClock) {
         match self {
-            Self::Direct(output) => output.clock = clock,
+            Self::Direct(output, _) => output.clock = clock,
             Self::Queued(fan) => fan.clock = clock,
         }
     }
@@ -36,7 +36,7 @@ impl Feed {
     /// Writes, or hands over, what was collected.
     pub fn flush(&mut self) -> io::Result<()> {
         match self {
-            Self::Direct(output) => output.flush(),
+            Self::Direct(output, _) => output.flush(),
             Self::Queued(fan) => {
                 fan.flush();
                 Ok(())
@@ -47,7 +47,7 @@ impl Feed {
     /// Whether it is no use to go on.
     pub fn has_failed(&self) -> bool {
         match self {
-            Self::Direct(output) => output.has_failed(),
+            Self::Direct(output, _) => output.has_failed(),
             Self::Queued(fan) => fan.failed.load(Relaxed),
         }
     }
@@ -55,7 +55,7 @@ impl Feed {
     /// Events that all outputs together had no room for.
     pub fn dropped(&self) -> Amount {
         match self {
-            Self::Direct(_) => Amount::default(),
+            Self::Direct(_, dropped) => dropped.amount(),
             Self::Queued(fan) => fan.dropped.amount(),
         }
     }
@@ -64,7 +64,7 @@ impl Feed {
 impl Sink for Feed {
     fn emit(&mut self, event: &Event<'_>) {
         match self {
-            Self::Direct(output) => output.emit(event),
+            Self::Direct(output, _) => output.emit(event),
             Self::Queued(fan) => fan.emit(event),
         }
     }

@@ -5,7 +5,7 @@ use ::tracing::warn;
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
-    os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _},
+    os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     time::{Duration, Instant, SystemTime},
 };
@@ -105,10 +105,15 @@ impl Place for LogFile {
         Ok(())
     }
 
-    fn reopen(&mut self) -> io::Result<()> {
+    fn reopen(&mut self) -> io::Result<bool> {
         let opened = Self::open(&self.path, self.rotation)?;
-        *self = opened;
-        Ok(())
+        let [old, new] = [&self.file, &opened.file].map(File::metadata);
+        let (old, new) = (old?, new?);
+        let is_another = (old.dev(), old.ino()) != (new.dev(), new.ino());
+        if is_another {
+            *self = opened;
+        }
+        Ok(is_another)
     }
 }
 

@@ -28,7 +28,7 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow};
 
-use crate::output::Look;
+use crate::output::{Look, Output};
 pub use batch::Amount;
 pub use counters::Counters;
 use fan::Fan;
@@ -73,8 +73,8 @@ type Failed = AtomicBool;
 /// All outputs of a run.
 pub struct Outputs {
     running: Vec<Running>,
-    /// Those that are not wanted any more, and may have something left to write.
-    leaving: Vec<Running>,
+    /// Those that are not wanted any more.
+    leaving: Vec<Leaving>,
     /// How standard output looks, where it is the only one.
     alone: Option<Look>,
     overflow: Overflow,
@@ -90,6 +90,20 @@ struct Running {
     sender: Sender,
     told: Arc<Told>,
     thread: JoinHandle<Result<(), Loss>>,
+}
+
+/// An output that nobody can give more, and that may have something left to write.
+struct Leaving {
+    told: Arc<Told>,
+    observer: Observer,
+    thread: JoinHandle<Result<(), Loss>>,
+}
+
+impl Running {
+    fn leave(self) -> Leaving {
+        let Self { sender, told, thread, .. } = self;
+        Leaving { told, observer: sender.observe(), thread }
+    }
 }
 
 /// What can be said of an output at any time.
@@ -109,7 +123,10 @@ pub struct State {
 
 /// Looks at a run's outputs as they are, from any thread.
 #[derive(Clone, Default)]
-pub struct Monitor(Arc<Mutex<Vec<(Arc<Told>, Observer)>>>);
+pub struct Monitor(Arc<Mutex<Vec<Observed>>>);
+
+/// An output's name, and its queue.
+type Observed = (Arc<Told>, Observer);
 
 impl Outputs {
     /// Opens them all, and starts their threads, now and later where we are now, from one that begins so.
@@ -128,8 +145,8 @@ impl Outputs {
     pub fn set(&mut self, wanted: &[Wanted]) -> Result<()> {
         if let [Wanted { target: Target::Stdout, look, .. }] = wanted {
             self.alone = Some(*look);
-            self.leaving.append(&mut self.running);
-            self.monitor.watch(&self.running);
+            self.leaving.extend(self.running.drain(..).map(Running::leave));
+            self.look_after();
             return Ok(());
         }
         let is_new = |wanted: &&Wanted| self.running.iter().all(|old| old.wanted != **wanted);
@@ -138,11 +155,22 @@ impl Outputs {
         let started = opened.into_iter().map(|(wanted, place)| self.start(wanted, place));
         let started = started.collect::<Result<Vec<_>>>()?;
         let leaving = self.running.extract_if(.., |old| !wanted.contains(&old.wanted));
-        self.leaving.extend(leaving);
+        self.leaving.extend(leaving.map(Running::leave));
         self.running.extend(started);
-        self.monitor.watch(&self.running);
         self.alone = None;
+        self.look_after();
         Ok(())
+    }
+
+    /// Says what those that have left could not write, and has the others looked at.
+    fn look_after(&mut self) {
+        let ended = self.leaving.extract_if(.., |leaving| leaving.thread.is_finished());
+        ended.for_each(Leaving::tell_of_loss);
+        let running = self.running.iter();
+        let running = running.map(|output| (Arc::clone(&output.told), output.sender.observe()));
+        let leaving = self.leaving.iter();
+        let leaving = leaving.map(|output| (Arc::clone(&output.told), output.observer.clone()));
+        self.monitor.watch(running.chain(leaving).collect());
     }
 
     fn start(&self, wanted: &Wanted, place: Box<dyn Place>) -> Result<Running> {
@@ -157,7 +185,13 @@ impl Outputs {
             told: Arc::clone(&told),
         };
         let failed = Arc::clone(&self.failed);
-        let run = move || worker.run().inspect_err(|_| failed.store(true, Relaxed));
+        // While a capture goes on, none fails but one that nobody gives more.
+        let ends_all = self.overflow == Overflow::Wait;
+        let run = move || {
+            worker.run().inspect_err(|_| {
+                failed.fetch_or(ends_all, Relaxed);
+            })
+        };
         let thread = self.nursery.start("output", run)?;
         Ok(Running { wanted: wanted.clone(), sender, told, thread })
     }
@@ -165,7 +199,8 @@ impl Outputs {
     /// A pipeline's way to them all.
     pub fn feed(&self) -> Feed {
         if let Some(look) = self.alone {
-            return Feed::direct(look, Box::new(StandardOutput));
+            let output = Output::new(look, Box::new(StandardOutput));
+            return Feed::Direct(output, Arc::clone(&self.dropped));
         }
         let mut fan = Fan::new(Arc::clone(&self.dropped), Arc::clone(&self.failed));
         for Running { wanted, sender, told, .. } in &self.running {
@@ -193,30 +228,33 @@ impl Outputs {
     /// told, and is an error.
     pub fn finish(self) -> Result<()> {
         let Self { running, leaving, .. } = self;
-        let all = running.into_iter().chain(leaving);
-        let ended = all.map(|Running { sender, told, thread, .. }| {
-            drop(sender);
-            (told, thread)
-        });
         // All of them have to know before the first is waited for.
-        let ended: Vec<_> = ended.collect();
-        let mut losses = ended.into_iter().filter_map(|(told, thread)| loss(&told, thread));
+        let ending: Vec<_> = running.into_iter().map(Running::leave).collect();
+        leaving.into_iter().for_each(Leaving::tell_of_loss);
+        let mut losses = ending.into_iter().filter_map(Leaving::loss);
         let first = losses.next();
         losses.for_each(|error| warn!("{error:#}"));
         first.map_or(Ok(()), Err)
     }
 }
 
-/// How a thread's output has failed, if it has.
-fn loss(told: &Told, thread: JoinHandle<Result<(), Loss>>) -> Option<anyhow::Error> {
-    let name = told.name();
-    match thread.join() {
-        Ok(Ok(())) => None,
-        Ok(Err(Loss { error, lost })) => {
-            let lost = lost.events;
-            Some(anyhow!(error).context(format!("cannot write {name}, {lost} events are lost")))
+impl Leaving {
+    /// Waits for its end. How it has failed, if it has.
+    fn loss(self) -> Option<anyhow::Error> {
+        let Self { told, thread, .. } = self;
+        let name = told.name();
+        match thread.join() {
+            Ok(Ok(())) => None,
+            Ok(Err(Loss { error, lost })) => {
+                let lost = lost.events;
+                Some(anyhow!(error).context(format!("cannot write {name}, {lost} events are lost")))
+            }
+            Err(_) => Some(anyhow!("the thread that writes {name} has failed")),
         }
-        Err(_) => Some(anyhow!("the thread that writes {name} has failed")),
+    }
+
+    fn tell_of_loss(self) {
+        self.loss().iter().for_each(|error| warn!("{error:#}"));
     }
 }
 
@@ -234,19 +272,18 @@ fn place(wanted: &Wanted) -> Result<Box<dyn Place>> {
 }
 
 impl Monitor {
-    fn watch(&self, running: &[Running]) {
-        let observed = |running: &Running| (Arc::clone(&running.told), running.sender.observe());
-        *self.observed() = running.iter().map(observed).collect();
+    fn watch(&self, outputs: Vec<Observed>) {
+        *self.observed() = outputs;
     }
 
-    fn observed(&self) -> MutexGuard<'_, Vec<(Arc<Told>, Observer)>> {
+    fn observed(&self) -> MutexGuard<'_, Vec<Observed>> {
         // Nothing here can be left half done.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How each output is doing.
     pub fn states(&self) -> Vec<State> {
-        let state = |(told, observer): &(Arc<Told>, Observer)| State {
+        let state = |(told, observer): &Observed| State {
             name: told.name().to_owned(),
             waiting: observer.held(),
             taken: observer.taken(),

@@ -75,6 +75,27 @@ fn outputs_change_between_two_events_and_none_is_lost() {
 }
 
 #[test]
+fn an_output_that_is_not_wanted_any_more_ends_and_is_not_looked_at_any_more() {
+    let disk = Disk::new();
+    let wanted = ["stays", "goes"].map(|name| disk.wanted(name));
+    let mut outputs = Outputs::open(&wanted, Overflow::Drop, || Ok(())).unwrap();
+    let mut feed = outputs.feed();
+    emit(&mut feed, 1);
+    outputs.set(&wanted[..1]).unwrap();
+    assert_eq!(outputs.monitor().states().len(), 2, "somebody may still give it something");
+    feed = outputs.feed();
+    while !outputs.leaving[0].thread.is_finished() {
+        std::thread::yield_now();
+    }
+    outputs.set(&wanted[..1]).unwrap();
+    assert_eq!((outputs.monitor().states().len(), outputs.leaving.len()), (1, 0));
+    assert_eq!(disk.numbers("goes"), [1]);
+    assert!(!feed.has_failed());
+    drop(feed);
+    outputs.finish().unwrap();
+}
+
+#[test]
 fn outputs_that_cannot_be_opened_leave_the_others_as_they_were() {
     let disk = Disk::new();
     let wanted = ["good", "also", "no/such"].map(|name| disk.wanted(name));
@@ -96,7 +117,7 @@ fn outputs_that_cannot_be_opened_leave_the_others_as_they_were() {
 fn standard_output_alone_is_written_by_whoever_decodes() {
     let stdout = Wanted { target: Target::Stdout, ..Disk::new().wanted("") };
     let mut outputs = Outputs::open(&[stdout], Overflow::Drop, || Ok(())).unwrap();
-    assert!(matches!(outputs.feed(), Feed::Direct(_)));
+    assert!(matches!(outputs.feed(), Feed::Direct(..)));
     assert!(outputs.monitor().states().is_empty());
     let disk = Disk::new();
     outputs.set(&[disk.wanted("file")]).unwrap();

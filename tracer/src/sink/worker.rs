@@ -28,9 +28,9 @@ pub(super) trait Place: Send {
     /// left; where that has to begin with a whole event, it rewinds.
     fn write(&mut self, portion: &mut Portion) -> io::Result<()>;
 
-    /// Opens a file again, which somebody else has given another name.
-    fn reopen(&mut self) -> io::Result<()> {
-        Ok(())
+    /// Opens a file again, which somebody else has given another name. Returns whether it is another one.
+    fn reopen(&mut self) -> io::Result<bool> {
+        Ok(false)
     }
 
     /// Whether an error means that nobody wants any more.
@@ -151,10 +151,10 @@ impl Worker {
         paused
     }
 
-    /// Returns whether it could be done. Else it goes on with the file that it has.
+    /// Returns whether it is another one. Where it cannot be opened, it goes on with the file that it has.
     fn reopen(&mut self) -> bool {
         let reopened = self.place.reopen();
-        reopened.inspect_err(|error| self.told.tell_of_old_file(error)).is_ok()
+        reopened.inspect_err(|error| self.told.tell_of_old_file(error)).unwrap_or(false)
     }
 }
 

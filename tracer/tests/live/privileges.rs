@@ -143,6 +143,42 @@ fn the_kernel_wants_each_of_the_three() {
     assert_eq!(loading.join().expect("no panic"), Ok(()));
 }
 
+/// What clone(2) says to a process with a network of its own. If it made one, that would end at once.
+fn clone_with_namespace() -> i32 {
+    let flags = i64::from(libc::CLONE_NEWUSER | libc::CLONE_NEWNET | libc::SIGCHLD);
+    // SAFETY: without a stack of its own it is a copy of this process, as of fork(2), which only ends.
+    #[expect(unsafe_code, reason = "no library makes such processes")]
+    let made = unsafe {
+        let made = libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0);
+        if made == 0 {
+            libc::_exit(0);
+        }
+        made
+    };
+    errno_of(made)
+}
+
+/// What clone3(2) says to nothing.
+fn clone3() -> i32 {
+    // SAFETY: it reads nothing from there.
+    #[expect(unsafe_code, reason = "no library calls it like this")]
+    let made = unsafe { libc::syscall(libc::SYS_clone3, 0, 0) };
+    errno_of(made)
+}
+
+/// What ioctl(2) says to a character that is put where a terminal's user types.
+fn type_into_terminal() -> i32 {
+    let character = b'x';
+    // SAFETY: it reads one byte, which is there.
+    #[expect(unsafe_code, reason = "no library offers it")]
+    let typed = unsafe { libc::ioctl(0, libc::TIOCSTI, &raw const character) };
+    errno_of(typed.into())
+}
+
+fn errno_of(result: i64) -> i32 {
+    if result == -1 { std::io::Error::last_os_error().raw_os_error().unwrap_or(0) } else { 0 }
+}
+
 #[test]
 fn what_was_given_up_cannot_be_had_again() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -161,6 +197,9 @@ fn what_was_given_up_cannot_be_had_again() {
             ("capabilities", set_capabilities(None, sets).err() == Some(Errno::PERM)),
             ("another user", set_thread_uid(Uid::from_raw(NOBODY)).err() == Some(Errno::PERM)),
             ("another namespace", unshared.err() == Some(Errno::PERM)),
+            ("a process with namespaces of its own", clone_with_namespace() == libc::EPERM),
+            ("the same where no filter can look", clone3() == libc::ENOSYS),
+            ("the terminal", type_into_terminal() == libc::EPERM),
             (
                 "a packet socket",
                 socket(AddressFamily::PACKET, SocketType::RAW, None).err() == Some(Errno::PERM),

@@ -3,12 +3,14 @@
 use std::io;
 
 use aya::{
+    Pod,
     maps::{Array, HashMap, MapData, MapError},
     sys::SyscallError,
 };
 use tracer_common::{
     flow::{Bypassed, FlowKey},
     follow::Followed,
+    ports::PortSet,
 };
 
 use crate::segment::Segment;
@@ -48,13 +50,38 @@ impl Flows {
         self.has_followed.set(0, 1, 0)
     }
 
+    /// Forgets what was said of flows of other ports than these. Of those the classifier sees nothing, not even
+    /// that a new connection has the same ends.
+    pub fn forget_all_but(&mut self, ports: &PortSet) -> Result<(), MapError> {
+        let is_gone = |key: &FlowKey| {
+            !ports.contains(key.source_port) && !ports.contains(key.destination_port)
+        };
+        forget(&mut self.bypassed, is_gone)?;
+        forget(&mut self.confirmed, is_gone)?;
+        forget(&mut self.followed, is_gone)
+    }
+
     /// Has everything copied again.
     pub fn unfollow(&mut self, segment: &Segment<'_>) -> Result<(), MapError> {
-        match self.followed.remove(&key(segment)) {
-            Err(MapError::KeyNotFound) => Ok(()),
-            Err(error) if kind(&error) == Some(io::ErrorKind::NotFound) => Ok(()),
-            result => result,
-        }
+        or_not_there(self.followed.remove(&key(segment)))
+    }
+}
+
+/// Removes entries. The classifier may have removed some by then.
+fn forget<V: Pod>(
+    table: &mut HashMap<MapData, FlowKey, V>,
+    is_gone: impl Fn(&FlowKey) -> bool,
+) -> Result<(), MapError> {
+    let gone: Vec<_> = table.keys().filter_map(Result::ok).filter(is_gone).collect();
+    gone.iter().try_for_each(|key| or_not_there(table.remove(key)))
+}
+
+/// What is not there need not be removed.
+fn or_not_there(removed: Result<(), MapError>) -> Result<(), MapError> {
+    match removed {
+        Err(MapError::KeyNotFound) => Ok(()),
+        Err(error) if kind(&error) == Some(io::ErrorKind::NotFound) => Ok(()),
+        result => result,
     }
 }
 

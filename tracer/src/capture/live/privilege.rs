@@ -40,15 +40,17 @@ fn missing(effective: CapabilitySet, wanted: CapabilitySet) -> CapabilitySet {
 /// What is still needed when everything is open and attached.
 pub fn kept(method: Option<Method>) -> CapabilitySet {
     // A filter is somebody's who may change the network. A TCX link is made of what is open already.
+    let is_since = |since| KernelVersion::current().is_ok_and(|kernel| kernel >= since);
     let attaching = match method {
         Some(Method::Tcx) => CapabilitySet::empty(),
+        // Nothing is attached yet, and TCX will be tried first.
+        None if is_since(KernelVersion::new(6, 6, 0)) => CapabilitySet::empty(),
         Some(Method::Clsact) | None => CapabilitySet::NET_ADMIN,
     };
     // Before, each use of a map's descriptor wanted it, unless BPF was for everybody (c8644cd0efe7).
-    let by_descriptor = KernelVersion::new(5, 19, 0);
-    let maps = match KernelVersion::current() {
-        Ok(kernel) if kernel >= by_descriptor => CapabilitySet::empty(),
-        _ => CapabilitySet::BPF,
+    let maps = match is_since(KernelVersion::new(5, 19, 0)) {
+        true => CapabilitySet::empty(),
+        false => CapabilitySet::BPF,
     };
     attaching | maps
 }

@@ -3,7 +3,8 @@
 use ::tracing::warn;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tracer_common::flow::FlowKey;
+use aya::maps::MapError;
+use tracer_common::{flow::FlowKey, ports::PortSet};
 
 use super::flows::{self, Flows};
 use crate::segment::{Interest, Segment};
@@ -51,17 +52,25 @@ impl Wishes {
         self.pass_on(interest, segment);
     }
 
+    /// Forgets what was said of flows of other ports than these.
+    pub fn forget_all_but(&self, ports: &PortSet) {
+        self.tell(|tables| tables.forget_all_but(ports));
+    }
+
     fn pass_on(&self, interest: Interest, segment: &Segment<'_>) {
-        let mut flows = self.flows.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(tables) = flows.as_mut() else { return };
-        let result = match interest {
+        self.tell(|tables| match interest {
             Interest::Payload => Ok(()),
             Interest::Nothing => tables.bypass(segment),
             Interest::Behind(end) => tables.skip_until(segment, end),
             Interest::Headers => tables.confirm(segment),
             Interest::Everything => tables.unfollow(segment),
-        };
-        if let Err(error) = result {
+        });
+    }
+
+    fn tell(&self, what: impl FnOnce(&mut Flows) -> Result<(), MapError>) {
+        let mut flows = self.flows.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(tables) = flows.as_mut() else { return };
+        if let Err(error) = what(tables) {
             warn!("cannot tell the kernel what need not be copied: {error}");
             *flows = None;
         }

@@ -47,10 +47,10 @@ impl Place for Scripted {
         Ok(())
     }
 
-    fn reopen(&mut self) -> io::Result<()> {
+    fn reopen(&mut self) -> io::Result<bool> {
         *self.reopened.lock().unwrap() += 1;
         self.script.clear();
-        Ok(())
+        Ok(true)
     }
 
     fn is_over(&self, _: &io::Error) -> bool {

@@ -13,7 +13,10 @@ const MAX_EXPOSURE: f32 = 1.5;
 
 /// What the steps below say.
 const WORDS: &str = r#"
-journal() { journalctl --unit tracer --output cat --no-pager "$@"; }
+journal() {
+    journalctl --sync
+    journalctl --unit tracer --output cat --no-pager "$@"
+}
 property() { systemctl show --property "$1" --value tracer; }
 talk() { /srv/xtask talk "$1" "$2"; }
 # How many messages with a word and a number the journal has from clients.
