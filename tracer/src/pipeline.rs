@@ -114,7 +114,7 @@ impl Pipeline {
     /// Goes on as is wanted now. What was collected goes to the outputs that it had.
     pub fn change(&mut self, change: Change, now: Nanos) -> io::Result<()> {
         let Change { options, stats_interval, feed } = change;
-        self.tracker.set_options(options, now, &mut self.lines);
+        self.tracker.set_options(&options, now, &mut self.lines);
         self.joint.set_interval(stats_interval);
         let flushed = self.flush();
         self.lines.feed = feed;

@@ -202,7 +202,7 @@ impl Wire {
     }
 
     /// The tracker is told to go on otherwise.
-    pub(super) fn change(&mut self, options: Options) {
+    pub(super) fn change(&mut self, options: &Options) {
         let events = &mut self.events;
         let mut sink = |event: &Event<'_>| events.push(value(event));
         self.tracker.set_options(options, self.now, &mut sink);

@@ -134,8 +134,8 @@ impl Tracker {
 
     /// Goes on with other options; the bounds stay as they are. Connections end whose ports are not
     /// traced any more.
-    pub fn set_options(&mut self, options: Options, now: Nanos, sink: &mut dyn Sink) {
-        let Options { ports, segments, frames, show_secrets, limits: _ } = options;
+    pub fn set_options(&mut self, options: &Options, now: Nanos, sink: &mut dyn Sink) {
+        let Options { ports, segments, frames, show_secrets, limits: _ } = *options;
         let limits = self.options.limits.clone();
         self.options = Options { ports, segments, frames, show_secrets, limits };
         let is_untraced = |key: &FlowKey| key.ends.iter().all(|end| !ports.contains(end.port));
