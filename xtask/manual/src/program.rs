@@ -99,8 +99,9 @@ mod tests {
         let page = super::page(&Cli::command()).expect("it can be made");
         let page = String::from_utf8(page).expect("it is text");
         let sections: Vec<_> = page.lines().filter_map(|line| line.strip_prefix(".SH ")).collect();
-        let expected = ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "LIMITS", "\"EXIT STATUS\""];
+        let expected = ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "OUTPUTS", "LIMITS"];
         assert_eq!(sections[..6], expected, "{page}");
+        assert!(sections.contains(&"\"EXIT STATUS\"") && sections.contains(&"SIGNALS"), "{page}");
         assert!(page.contains("sudo tracer \\-\\-segments \\-X"), "{page}");
     }
 }

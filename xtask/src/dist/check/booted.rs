@@ -187,7 +187,7 @@ if systemctl is-active tracer; then exit 1; fi
 ];
 
 /// Of the process when it is ready. With TCX it keeps no capability (docs/security.md). What is in the bounding
-/// set, without CAP_SETPCAP, stays there, and cannot be had without another program.
+/// set, without `CAP_SETPCAP`, stays there, and cannot be had without another program.
 const STATUS: [&str; 5] = [
     "CapInh:\t0000000000000000",
     "CapPrm:\t0000000000000000",
