@@ -122,7 +122,7 @@ impl<C: Capture> Consumer<C> {
         pipeline.tick_live(now, |stats| capture.count(stats));
         // An error stays in the pipeline, which is done then.
         pipeline.flush().ok();
-        self.heap.note(self.pipeline.held());
+        self.heap.note(self.pipeline.held(), now);
         self.give_hint(now);
         Ok(freed)
     }

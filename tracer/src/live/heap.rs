@@ -1,22 +1,28 @@
-//! Gives memory back: how much a decoder holds comes in. What it has let go of after a burst stays
-//! with the allocator, in pieces between others, unless that is told to return them.
+//! Gives memory back: how much a decoder holds comes in. What it has let go of stays with the
+//! allocator, in pieces between others, unless that is told to return them.
 
-/// Less than this is not worth looking through all that is free.
+use crate::segment::{Nanos, SECOND};
+
+/// Less than this is not worth looking through all that is free at once.
 const WORTH: usize = 16 << 20;
+/// So often it is, while there is traffic: what small bursts leave behind adds up.
+const OFTEN: Nanos = 60 * SECOND;
 
-/// What a decoder held at most since memory was last given back.
+/// What a decoder held at most since memory was last given back, and when it is again at the latest.
 #[derive(Default)]
 pub(super) struct Heap {
     peak: usize,
+    due: Option<Nanos>,
 }
 
 impl Heap {
     /// Takes note of what it holds now.
-    pub(super) fn note(&mut self, held: usize) {
+    pub(super) fn note(&mut self, held: usize, now: Nanos) {
         self.peak = self.peak.max(held);
-        if self.is_mostly_free(held) {
+        let due = *self.due.get_or_insert(now + OFTEN);
+        if self.is_mostly_free(held) || due <= now {
             give_back();
-            self.peak = held;
+            *self = Self { peak: held, due: Some(now + OFTEN) };
         }
     }
 
@@ -44,12 +50,22 @@ mod tests {
     #[test]
     fn what_was_a_burst_is_given_back_once() {
         let mut heap = Heap::default();
-        heap.note(WORTH * 4);
-        heap.note(WORTH + 1);
+        heap.note(WORTH * 4, 1);
+        heap.note(WORTH + 1, 2);
         assert_eq!(heap.peak, WORTH * 4, "still much is held");
-        heap.note(WORTH - 1);
-        assert_eq!(heap.peak, WORTH - 1);
-        heap.note(0);
+        heap.note(WORTH - 1, 3);
+        assert_eq!((heap.peak, heap.due), (WORTH - 1, Some(3 + OFTEN)));
+        heap.note(0, 4);
         assert_eq!(heap.peak, WORTH - 1, "too little to look for");
+    }
+
+    #[test]
+    fn what_little_there_is_is_given_back_now_and_then() {
+        let mut heap = Heap::default();
+        heap.note(7, SECOND);
+        heap.note(5, OFTEN);
+        assert_eq!(heap.peak, 7, "it is not yet time");
+        heap.note(5, SECOND + OFTEN);
+        assert_eq!((heap.peak, heap.due), (5, Some(SECOND + 2 * OFTEN)));
     }
 }
