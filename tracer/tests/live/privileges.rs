@@ -4,6 +4,8 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File, Permissions},
+    io,
+    net::{SocketAddr, ToSocketAddrs as _, UdpSocket},
     os::unix::fs::{PermissionsExt as _, chown},
     process::Command,
     thread,
@@ -11,7 +13,7 @@ use std::{
 
 use rustix::{
     io::Errno,
-    mount::{MountFlags, mount},
+    mount::{MountFlags, MountPropagationFlags, mount, mount_bind, mount_change},
     net::{AddressFamily, SocketType, socket},
     process::{Pid, Uid},
     thread::{
@@ -31,8 +33,9 @@ use tracer::{
 use crate::{
     assert_shows,
     attached::{attached, knows_tcx},
+    left_out,
     netns::{HERE, Namespace},
-    server::Server,
+    server::{HANG, Server},
     talk,
     tracer::{Tracer, wait_for},
     traffic::SMALL,
@@ -219,4 +222,58 @@ fn what_was_given_up_cannot_be_had_again() {
     for (what, is_refused) in refused.join().expect("no panic") {
         assert!(is_refused, "{what} could be had");
     }
+}
+
+/// Has names of hosts asked for at 127.0.0.1, by this thread only.
+fn ask_here() -> io::Result<()> {
+    let directory = tempfile::tempdir()?;
+    let file = directory.path().join("resolv.conf");
+    fs::write(&file, "nameserver 127.0.0.1\n")?;
+    // SAFETY: no other thread relies on sharing directories with this one.
+    #[expect(unsafe_code, reason = "rustix asks for it")]
+    unsafe { unshare_unsafe(UnshareFlags::NEWNS | UnshareFlags::FS) }?;
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+    Ok(mount_bind(&file, "/etc/resolv.conf")?)
+}
+
+/// Answers questions for IPv4 addresses with 10.1.2.3, and says of all others that there are none (RFC 1035
+/// section 4).
+fn answer(server: &UdpSocket) {
+    const HEAD: usize = 12;
+    const IPV4: [u8; 2] = [0, 1];
+    let mut question = [0; 512];
+    while let Ok((len, from)) = server.recv_from(&mut question) {
+        let name = question[HEAD..len].iter().position(|&byte| byte == 0).expect("a name's end");
+        let end = HEAD + name + 5;
+        let has_address = question[HEAD + name + 1..][..2] == IPV4;
+        let head = [0x81, 0x80, 0, 1, 0, u8::from(has_address), 0, 0, 0, 0];
+        let mut answer = [&question[..2], &head, &question[HEAD..end]].concat();
+        if has_address {
+            // The name is the one of the question; class, seconds to live, length, address.
+            answer.extend([0xc0, HEAD as u8, 0, 1, 0, 1, 0, 0, 0, 1, 0, 4, 10, 1, 2, 3]);
+        }
+        server.send_to(&answer, from).expect("an answer");
+    }
+}
+
+#[test]
+fn names_of_hosts_can_be_asked_for_afterwards() {
+    let here = Namespace::new();
+    let server = here.run(|| UdpSocket::bind("127.0.0.1:53")).expect("nobody else is there");
+    server.set_read_timeout(Some(HANG)).expect("a timeout");
+    let closing = server.try_clone().expect("a descriptor");
+    let answering = thread::spawn(move || answer(&closing));
+    let found = here.run(|| {
+        if let Err(error) = ask_here() {
+            left_out(&format!("no /etc/resolv.conf of our own: {error}"));
+            return None;
+        }
+        sandbox::enter(CapabilitySet::empty()).expect("everybody may give up");
+        let found = ("collector.example", 5170).to_socket_addrs().expect("an answer");
+        Some(found.collect::<Vec<_>>())
+    });
+    if let Some(found) = found {
+        assert_eq!(found, [SocketAddr::from(([10, 1, 2, 3], 5170))]);
+    }
+    drop((server, answering));
 }

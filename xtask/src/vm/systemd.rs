@@ -11,12 +11,16 @@ use super::{
     cpio::Archive,
     kernel::{Kernel, Wanted},
     machine::{Accelerator, Machine},
+    modules::{Module, Modules},
     packages,
 };
 use crate::{setup, shell};
 
 /// What such a system is made of, for [`crate::debian_root::Root::with`].
-pub(crate) const PACKAGES: [&str; 4] = ["dbus", "logrotate", "systemd", "systemd-sysv"];
+pub(crate) const PACKAGES: [&str; 5] = ["dbus", "kmod", "logrotate", "systemd", "systemd-sysv"];
+
+/// What the kernel wants to attach by clsact: a minimal system loads no modules by itself.
+const MODULES: [&str; 2] = ["sch_ingress", "cls_bpf"];
 
 /// What a machine has in memory for nothing.
 const LEFT_OUT: [&str; 9] = [
@@ -66,7 +70,7 @@ pub(crate) fn run(root: &Path, script: &str) -> Result<String> {
     let place = directory.join("systemd");
     fs::create_dir_all(&place).with_context(|| format!("cannot make {}", place.display()))?;
     let (initramfs, console) = (place.join("initramfs.cpio"), place.join("console.log"));
-    fs::write(&initramfs, archive(root, script)?)
+    fs::write(&initramfs, archive(root, script, kernel.modules.as_deref())?)
         .with_context(|| format!("cannot write {}", initramfs.display()))?;
     let machine = Machine {
         arch,
@@ -87,12 +91,20 @@ pub(crate) fn run(root: &Path, script: &str) -> Result<String> {
     Ok(run.console)
 }
 
-fn archive(root: &Path, script: &str) -> Result<Vec<u8>> {
+fn archive(root: &Path, script: &str, modules: Option<&Path>) -> Result<Vec<u8>> {
     let mut archive = Archive::default();
     archive.tree(root, &LEFT_OUT).with_context(|| format!("cannot read {}", root.display()))?;
     // The kernel opens it before there is anything else.
     archive.character_device(Path::new("/dev/console"), (5, 1));
-    let script = format!("#!/bin/sh\nset -eux\n{script}\necho '{GOOD}'\n");
+    let mut inserting = String::new();
+    if let Some(directory) = modules {
+        for Module { name, contents } in Modules::find(directory)?.take(&MODULES)?.modules {
+            let path = format!("/modules/{name}.ko");
+            archive.file(Path::new(&path), 0o644, &contents);
+            inserting += &format!("insmod {path}\n");
+        }
+    }
+    let script = format!("#!/bin/sh\nset -eux\n{inserting}{script}\necho '{GOOD}'\n");
     archive.file(Path::new("/script"), 0o755, script.as_bytes());
     let units = Path::new("/etc/systemd/system");
     archive.file(&units.join("script.service"), 0o644, UNIT.as_bytes());

@@ -70,14 +70,14 @@ grep "^tracer_messages_total{.*text" <&3'
         "nothing is lost while it is reloaded, and it is the same process",
         r#"
 pid=$(property MainPID)
-talk across 300 &
+talk across 1000 &
 for port in 7373 7474 7575; do
     sleep 1
     set_option port "[7272, $port]"
     systemctl reload tracer
 done
 wait $!
-expect across 300
+expect across 1000
 until [ "$(journal | grep -c '^reloaded: tracing port 7272,7')" -eq 3 ]; do sleep 1; done
 [ "$(journal TRACER_EVENT=gap | wc -l)" -eq 0 ]
 [ "$(property MainPID)" = "$pid" ]
@@ -99,17 +99,17 @@ sed -i '/^prot/d' $settings
 set_option output '["journald", "/var/log/tracer/events.jsonl"]'
 systemctl reload tracer
 until [ -e /var/log/tracer/events.jsonl ]; do sleep 1; done
-talk rotated 300 &
+talk rotated 1000 &
 for time in first second; do
     sleep 1
     logrotate --force /etc/logrotate.d/tracer
 done
 wait $!
-expect rotated 300
+expect rotated 1000
 ls /var/log/tracer
 sleep 1
 whole=$(zcat -f /var/log/tracer/* | grep '"ws.message"' | grep '"from":"client"')
-[ "$(echo "$whole" | grep -c 'rotated [0-9]')" -eq 300 ]
+[ "$(echo "$whole" | grep -c 'rotated [0-9]')" -eq 1000 ]
 [ "$(ls /var/log/tracer | wc -l)" -eq 3 ]
 "#,
     ),
