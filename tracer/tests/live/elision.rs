@@ -46,6 +46,14 @@ impl Both {
         Self { eliding, copying: Tracer::start(namespace, &[&options[..], &WHOLE].concat()) }
     }
 
+    /// Waits until both have seen at least so many connections to their ends.
+    pub(crate) fn wait_for_ends(&self, connections: usize) {
+        for tracer in [&self.eliding, &self.copying] {
+            let ended = || (tracer.times_told("tcp.close") >= connections).then_some(());
+            wait_for("the connections' ends to be told", ended);
+        }
+    }
+
     /// Checks that both tell the same. Returns how many bytes the one has left out.
     pub(crate) fn compare(self) -> u64 {
         let (eliding, copying) = (self.eliding.interrupt(), self.copying.interrupt());
