@@ -179,7 +179,7 @@ fn type_into_terminal() -> i32 {
 }
 
 fn errno_of(result: i64) -> i32 {
-    if result == -1 { std::io::Error::last_os_error().raw_os_error().unwrap_or(0) } else { 0 }
+    if result == -1 { io::Error::last_os_error().raw_os_error().unwrap_or(0) } else { 0 }
 }
 
 #[test]
