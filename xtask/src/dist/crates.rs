@@ -123,8 +123,9 @@ fn licence_files(directory: &Path) -> Result<Vec<(String, String)>> {
 
 /// The file that names the licence, or the only one.
 fn text_of<'a>(licence: &str, files: &'a [(String, String)]) -> Option<&'a str> {
-    let name = licence.split('-').next().unwrap_or(licence).to_uppercase();
-    let named = files.iter().find(|(file, _)| file.ends_with(&name));
+    let whole = licence.to_uppercase();
+    let short = whole.split('-').next().unwrap_or(&whole);
+    let named = files.iter().find(|(file, _)| file.ends_with(short) || file.ends_with(&whole));
     named.or(files.first()).map(|(_, text)| text.as_str())
 }
 
@@ -177,6 +178,16 @@ mod tests {
             "2. Grant of Copyright License\n   Copyright [yyyy] [name of copyright owner]\n";
         assert_eq!(statements(&[mit, apache]), ["2015 A. Author", "2020, B"]);
         assert_eq!(statements(&["(C) 2024 Foundation\n", mit])[0], "2024 Foundation");
+    }
+
+    #[test]
+    fn the_text_is_the_chosen_licence_s() {
+        let file = |name: &str| (name.to_owned(), name.to_lowercase());
+        let files = ["LICENSE-APACHE", "LICENSE-BSD-3-CLAUSE", "LICENSE-MIT"].map(file);
+        assert_eq!(text_of("Apache-2.0", &files), Some("license-apache"));
+        assert_eq!(text_of("BSD-3-Clause", &files), Some("license-bsd-3-clause"));
+        assert_eq!(text_of("MIT", &files), Some("license-mit"));
+        assert_eq!(text_of("Zlib", &[file("COPYING")]), Some("copying"));
     }
 
     #[test]
