@@ -111,6 +111,7 @@ enum Sentence {
     /// `tracer: ` and the sentence, as programs on a terminal do.
     Line,
     /// `<4>` and the sentence (sd-daemon(3)).
+    #[cfg_attr(not(feature = "live"), expect(dead_code, reason = "no service, no journal"))]
     Entry,
 }
 

@@ -33,7 +33,7 @@ fn main() -> ExitCode {
         println!("{} is fine", file.display());
         return ExitCode::SUCCESS;
     }
-    match run(config, Reading { invocation, cli, written, has_file }) {
+    match run(&config, Reading { invocation, cli, written, has_file }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
@@ -57,12 +57,12 @@ fn bad_usage(refusal: Refusal) -> ExitCode {
     ExitCode::from(2)
 }
 
-fn run(config: Config, reading: Reading) -> Result<()> {
-    match config.source {
-        Source::File(ref path) => read::file(path, &config),
-        Source::Stdin => read::stdin(&config),
+fn run(config: &Config, reading: Reading) -> Result<()> {
+    match &config.source {
+        Source::File(path) => read::file(path, config),
+        Source::Stdin => read::stdin(config),
         #[cfg(feature = "live")]
-        Source::Live(ref live) => tracer::live::run(live.clone(), config, reading),
+        Source::Live(live) => tracer::live::run(live.clone(), config.clone(), reading),
         #[cfg(not(feature = "live"))]
         Source::Live(_) => {
             drop(reading);
