@@ -3,11 +3,12 @@
 
 use std::{
     collections::BTreeMap,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::{
     Script, assert_shows,
@@ -22,42 +23,49 @@ use crate::{
 
 const JOURNALD: &str = "/usr/lib/systemd/systemd-journald";
 
-/// Sees a /run of its own, where its sockets and files are.
-const START: &str = "mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/journald.conf.d /run/log/journal \
+/// Sees a /run of its own, where its files are; its sockets are in a directory that everybody sees.
+const START: &str = "mount -t tmpfs tmpfs /run \
+    && mkdir -p /run/systemd/journald.conf.d /run/systemd/journal /run/log/journal \
+    && mount --bind \"$1\" /run/systemd/journal \
     && printf '[Journal]\\nStorage=volatile\\nRuntimeMaxUse=500M\\nAudit=no\\nReadKMsg=no\\n\
     RateLimitIntervalSec=0\\n' > /run/systemd/journald.conf.d/test.conf \
     && exec /usr/lib/systemd/systemd-journald";
 
 /// It ends with the test.
-struct Journald(Child);
+struct Journald {
+    child: Child,
+    sockets: TempDir,
+}
 
 impl Drop for Journald {
     fn drop(&mut self) {
         // Where this fails it has ended already.
-        let _killed = self.0.kill();
-        let _reaped = self.0.wait();
+        let _killed = self.child.kill();
+        let _reaped = self.child.wait();
     }
 }
 
 impl Journald {
     fn start() -> Self {
         let mut command = Command::new("unshare");
-        command.args(["--mount", "--propagation", "private", "sh", "-c", START]);
-        let child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn();
-        let journald = Self(child.expect("unshare comes with the package util-linux"));
-        let socket = journald.path("run/systemd/journal/socket");
-        wait_for("journald to listen", || Path::new(&socket).exists().then_some(()));
+        let sockets = tempfile::tempdir().expect("a temporary directory");
+        command.args(["--mount", "--propagation", "private", "sh", "-c", START, "sh"]);
+        command.arg(sockets.path()).stdin(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().expect("unshare comes with the package util-linux");
+        let journald = Self { child, sockets };
+        let socket = journald.socket();
+        wait_for("journald to listen", || socket.exists().then_some(()));
         journald
     }
 
-    /// What it sees there.
-    fn path(&self, path: &str) -> String {
-        format!("/proc/{}/root/{path}", self.0.id())
+    /// Where it listens.
+    fn socket(&self) -> PathBuf {
+        self.sockets.path().join("socket")
     }
 
     /// What it has of us.
     fn entries(&self) -> Vec<BTreeMap<String, Value>> {
-        let directory = format!("--directory={}", self.path("run/log/journal"));
+        let directory = format!("--directory=/proc/{}/root/run/log/journal", self.child.id());
         let mut command = Command::new("journalctl");
         let arguments = ["--identifier=tracer", "--output=json", "--all", "--no-pager"];
         let output = command.arg(directory).args(arguments).output().expect("journalctl runs");
@@ -73,7 +81,7 @@ fn the_journal_has_every_event_with_its_fields_however_large() {
     }
     let journald = Journald::start();
     let namespace = Namespace::new();
-    let target = format!("journald:{}", journald.path("run/systemd/journal/socket"));
+    let target = format!("journald:{}", journald.socket().display());
     let tracer = Tracer::start(&namespace, &["-p", "7272", "-o", &target, "-o", "-"]);
     let script: Script = |client: &mut Client| {
         small(client);

@@ -10,7 +10,7 @@ use std::{
         fd::{AsRawFd as _, OwnedFd},
         unix::net::{UnixListener, UnixStream},
     },
-    path::PathBuf,
+    path::{Path, PathBuf},
     process,
     sync::{Arc, Mutex},
     thread::{self, JoinHandle},
@@ -37,8 +37,10 @@ use crate::{
 };
 
 const CONNECTIONS: usize = 2;
-/// Of each, more than sockets and small buffers hold.
-const MUCH: Script = |client| (0..300).for_each(|n| client.say(Say::text(n, 2000)));
+/// Of all of them, less than a small buffer holds,
+const SOME: Script = |client| (0..15).for_each(|n| client.say(Say::text(n, 2000)));
+/// and so often more than sockets and small buffers hold.
+const ROUNDS: usize = 20;
 
 /// A place for files and sockets.
 struct Place(TempDir);
@@ -84,6 +86,23 @@ fn talk_to_the_end(namespace: &Namespace, tracer: &Tracer, script: Script) -> (V
     let said = talk(namespace, server, &[script; CONNECTIONS]);
     let has_ended = || tracer.times_told("tcp.close") == before + CONNECTIONS;
     wait_for("the end", || has_ended().then_some(()));
+    said
+}
+
+/// Talks much, and ever again waits for standard output and this file: only those are behind who do not
+/// write at all, not those who have to wait for a processor.
+fn talk_much(namespace: &Namespace, tracer: &Tracer, file: Option<&str>) -> (Vec<Log>, Vec<Log>) {
+    let mut said = (Vec::new(), Vec::new());
+    let len = |path: &Path| fs::metadata(path).expect("a file").len();
+    for _ in 0..ROUNDS {
+        let (clients, servers) = talk_to_the_end(namespace, tracer, SOME);
+        said.0.extend(clients);
+        said.1.extend(servers);
+        if let Some(file) = file {
+            let is_whole = || len(Path::new(file)) == len(tracer.output());
+            wait_for("the file", || is_whole().then_some(()));
+        }
+    }
     said
 }
 
@@ -156,7 +175,7 @@ fn a_collector_that_does_not_read_costs_nobody_anything_but_itself() {
     let file = place.name("events");
     let tracer = start(&namespace, &target, &["-o", &file]);
     let stream = accept(&listener);
-    let said = talk_to_the_end(&namespace, &tracer, MUCH);
+    let said = talk_much(&namespace, &tracer, Some(&file));
     wait_for("it to be told", || tracer.has_said("is too slow"));
     let reading = Reading::start(stream);
     let finished = tracer.interrupt();
@@ -237,7 +256,7 @@ fn a_file_that_is_rotated_under_load_has_everything() {
     let rotation = ["--rotate-size", "32KiB", "--rotate-keep", "9999", "--output-buffer", "64MiB"];
     let options = ["-p", "7272", "-o", "-", "-o", &place.name("events")];
     let tracer = Tracer::start(&namespace, &[&options[..], &rotation].concat());
-    let said = talk_to_the_end(&namespace, &tracer, MUCH);
+    let said = talk_much(&namespace, &tracer, None);
     let finished = tracer.interrupt();
     assert_shows(&finished, said);
     let parts = parts(&place, "events");
@@ -292,7 +311,7 @@ fn a_file_on_a_full_disk_goes_on_when_there_is_room_and_says_what_it_has_missed(
     File::create(&ballast).expect("a file").write_all(&vec![1; (16 << 20) - ROOM]).expect("room");
     let file = path.join("events").into_os_string().into_string().expect("UTF-8");
     let tracer = start(&namespace, &file, &[]);
-    let mut said = talk_to_the_end(&namespace, &tracer, MUCH);
+    let mut said = talk_much(&namespace, &tracer, None);
     for told in ["No space left on device", "trying again", "is too slow"] {
         wait_for("it to be told", || tracer.has_said(told));
     }
@@ -314,7 +333,7 @@ fn an_output_that_is_stuck_does_not_keep_it_from_ending_and_is_named() {
     let (namespace, place) = (Namespace::new(), Place::new());
     let (_listener, target) = place.collector();
     let tracer = start(&namespace, &target, &[]);
-    let (clients, _) = talk_to_the_end(&namespace, &tracer, MUCH);
+    let (clients, _) = talk_much(&namespace, &tracer, None);
     let finished = tracer.interrupt();
     assert_eq!(finished.status.code(), Some(1), "{}", finished.stderr);
     let named = format!("the output is blocked ({target}): what was not written yet is lost");
