@@ -82,7 +82,9 @@ fn the_journal_has_every_event_with_its_fields_however_large() {
     let journald = Journald::start();
     let namespace = Namespace::new();
     let target = format!("journald:{}", journald.socket().display());
-    let tracer = Tracer::start(&namespace, &["-p", "7272", "-o", &target, "-o", "-"]);
+    // All of it fits into the buffer.
+    let options = ["-p", "7272", "-o", &target, "-o", "-", "--output-buffer", "64MiB"];
+    let tracer = Tracer::start(&namespace, &options);
     let script: Script = |client: &mut Client| {
         small(client);
         large(client);
