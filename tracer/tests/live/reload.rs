@@ -209,12 +209,12 @@ fn a_wrong_file_changes_nothing_and_what_only_a_restart_changes_is_named() {
         wait_for("the outcome", || tracer.has_said_times("stays as it was", times + 1));
         say(&mut client, &format!("still {times}"));
     }
-    configuration.write("port = [7272, 80]\nthreads = 2\nring-size = '1MiB'\nsnaplen = 1");
+    configuration.write("port = [7272, 80]\nthreads = 2\nidle-timeout = 99\nsnaplen = 1");
     tracer.reload();
     say(&mut client, "at last");
     let said = (vec![client.close()], server.logs());
     let finished = tracer.interrupt();
-    let told = "only a restart changes ring-size, threads\n";
+    let told = "only a restart changes idle-timeout, threads\n";
     assert!(finished.stderr.contains(told), "{}", finished.stderr);
     assert!(finished.stderr.contains("reloaded: tracing port 7272,80"), "{}", finished.stderr);
     assert_shows(&finished, said);
