@@ -1,9 +1,10 @@
 //! The other side of the conversations: a client built on fastwebsockets, which shares no code with
 //! the server's library. It logs what it sends and receives.
 
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, os::fd::AsFd};
 
 use fastwebsockets::{FragmentCollector, Frame, OpCode, Role, WebSocket};
+use rustix::{io::Errno, net::Shutdown};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -73,21 +74,20 @@ impl Client {
     }
 
     /// Sends a close frame, waits for the server's, and closes the connection.
-    pub(crate) fn close(self) -> Log {
-        let Self { runtime, mut socket, mut log } = self;
-        run(&runtime, close(&mut socket, &mut log));
-        log
+    pub(crate) fn close(mut self) -> Log {
+        run(&self.runtime, close(&mut self.socket, &mut self.log));
+        self.vanish()
     }
 
     /// Ends it with a FIN and no close frame.
     pub(crate) fn vanish(self) -> Log {
+        shut_down(&self.socket.into_inner());
         self.log
     }
 
     /// Ends it with a RST.
     pub(crate) fn reset(self) -> Log {
-        let stream = self.socket.into_inner();
-        stream.set_zero_linger().expect("SO_LINGER can be set");
+        rustix::net::connect_unspec(self.socket.into_inner()).expect("it is disconnected");
         self.log
     }
 
@@ -99,6 +99,16 @@ impl Client {
     /// Forgets what was said so far: the tracer was not yet there to see it.
     pub(crate) fn forget(&mut self) {
         self.log.said = Default::default();
+    }
+}
+
+/// Sends a FIN now. Closing alone sends it when the last copy of the descriptor is closed, and a process
+/// that another test's thread has just forked has copies until it executes a program.
+pub(crate) fn shut_down(stream: impl AsFd) {
+    match rustix::net::shutdown(stream, Shutdown::Write) {
+        // It was reset.
+        Ok(()) | Err(Errno::NOTCONN) => {}
+        Err(error) => panic!("no FIN can be sent: {error}"),
     }
 }
 

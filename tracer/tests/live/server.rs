@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::net::{Shutdown, shutdown};
 use tungstenite::{
     Error, Message, WebSocket, accept,
     protocol::frame::{
@@ -15,7 +16,7 @@ use tungstenite::{
     },
 };
 
-use crate::{log::Log, netns::Namespace};
+use crate::{client::shut_down, log::Log, netns::Namespace};
 
 /// Long enough for any machine, an emulated one on a busy host included; only a hang takes longer.
 pub(crate) const HANG: Duration = Duration::from_mins(5);
@@ -63,7 +64,10 @@ impl<T: Send + 'static> Server<T> {
         let connections = thread::spawn(move || {
             let accepted = (0..connections).map(|_| listener.accept().expect("a client"));
             let served = accepted.map(|(stream, peer)| thread::spawn(move || serve(stream, peer)));
-            served.collect()
+            let served = served.collect();
+            // Closing alone would not leave the port to the next server, see [`shut_down`].
+            shutdown(&listener, Shutdown::Read).expect("it stops listening");
+            served
         });
         Self { address, connections }
     }
@@ -88,15 +92,17 @@ fn echo_and_log(stream: TcpStream, peer: SocketAddr) -> Log {
     loop {
         match socket.read() {
             Ok(message) => answer(&mut socket, &mut log, message),
-            Err(Error::ConnectionClosed) => return log,
+            Err(Error::ConnectionClosed) => break,
             // By a client that vanished or reset the connection; where none did, this tells why.
             Err(e @ (Error::Io(_) | Error::Protocol(_))) => {
                 eprintln!("{peer}: {e}");
-                return log;
+                break;
             }
             Err(e) => panic!("{peer}: {e}"),
         }
     }
+    shut_down(socket.get_ref());
+    log
 }
 
 /// Logs a message and answers it: an echo, a pong, a close.
