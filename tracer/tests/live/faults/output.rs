@@ -2,7 +2,6 @@
 //! terminal that was closed.
 
 use std::{
-    collections::BTreeSet,
     fs::{self, File},
     io::{PipeReader, PipeWriter, Read as _, Write as _, pipe},
     net::SocketAddr,
@@ -80,9 +79,11 @@ impl Reading {
         Self { output, thread }
     }
 
-    fn has(&self, text: &str) -> Option<()> {
+    /// Whether there is a line with all of these in it.
+    fn has(&self, texts: &[&str]) -> Option<()> {
         let output = self.output.lock().expect("nobody panics with it");
-        output.windows(text.len()).any(|part| part == text.as_bytes()).then_some(())
+        let output = String::from_utf8_lossy(&output);
+        output.lines().any(|line| texts.iter().all(|text| line.contains(text))).then_some(())
     }
 
     /// All events, when there are no more.
@@ -96,29 +97,35 @@ impl Reading {
 fn a_reader_who_reads_late_gets_what_was_kept_and_is_told_what_was_not() {
     let namespace = Namespace::new();
     let options = [DEFAULT, &SMALL_RING, &["--payload-limit", "8KiB"]].concat();
-    let (tracer, reader) = blocked(&namespace, &options);
-    let server = Server::start(&namespace, "127.0.0.1", 1);
+    let (reader, writer) = pipe().expect("a pipe");
+    let tracer = Spawned::start(&namespace, &options, writer.into());
+    tracer.wait_until_ready();
+    let servers = ["127.0.0.2", "127.0.0.3"].map(|ip| Server::start(&namespace, ip, 1));
+    let connect = |server: &Server| Client::connect(&namespace, server.address());
+    let mut early = connect(&servers[0]);
+    fill(&namespace);
     // The ring is full: none of this is seen.
-    let mut client = Client::connect(&namespace, server.address());
+    early.say(Say::text(0, 2000));
+    let mut late = connect(&servers[1]);
     let reading = Reading::start(reader);
-    wait_for("the tracer to catch up", || {
-        client.say(Say::text(0, 10).saying("late "));
-        reading.has("late 0")
-    });
-    let client = client.close().client;
-    server.logs();
-    wait_for("the end", || reading.has("tcp.close"));
+    for (client, words) in [(&mut early, "early 0"), (&mut late, "late 0")] {
+        wait_for("the tracer to catch up", || {
+            client.say(Say::text(0, 10).saying(words));
+            reading.has(&[words])
+        });
+    }
+    let [early, late] = [early, late].map(|client| client.close().client);
+    servers.into_iter().for_each(|server| drop(server.logs()));
+    wait_for("the end", || reading.has(&["tcp.close", &late]));
     tracer.signal(Signal::INT);
     let (status, said) = tracer.wait();
     assert!(status.success(), "{status}: {said}");
     let events = reading.end();
     assert!(count(&events, "lost") > 0, "nothing lost: this test has tested nothing");
-    let clients: BTreeSet<_> = events.iter().filter_map(|e| e.text("client")).collect();
-    let missing = |client: &&str| {
-        ["client", "server"].map(|from| missing(&events, client, from, "lost")).iter().sum::<u64>()
-    };
-    assert!(clients.iter().map(missing).sum::<u64>() > 0, "no gaps: {clients:?}");
-    let opened = events.iter().find(|e| e.kind() == "ws.open" && e.text("client") == Some(&client));
+    for from in ["client", "server"] {
+        assert!(missing(&events, &early, from, "lost") >= 2000, "{early}, {from}");
+    }
+    let opened = events.iter().find(|e| e.kind() == "ws.open" && e.text("client") == Some(&late));
     assert_eq!(opened.and_then(|e| e.text("joined")), Some("midstream"));
 }
 
