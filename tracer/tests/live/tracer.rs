@@ -94,14 +94,18 @@ impl Tracer {
 
     /// Whether its output has a string such as the name of an event; for [`wait_for`].
     pub(crate) fn has_told(&self, name: &str) -> Option<()> {
-        let output = std::fs::read_to_string(&self.output).expect("the output is there");
-        output.contains(&format!("\"{name}\"")).then_some(())
+        self.so_far().contains(&format!("\"{name}\"")).then_some(())
     }
 
     /// How often its output has the name of an event.
     pub(crate) fn times_told(&self, name: &str) -> usize {
-        let output = std::fs::read_to_string(&self.output).expect("the output is there");
-        output.matches(&format!("\"event\":\"{name}\"")).count()
+        self.so_far().matches(&format!("\"event\":\"{name}\"")).count()
+    }
+
+    /// Its output, of which the last character may be written in part.
+    fn so_far(&self) -> String {
+        let output = std::fs::read(&self.output).expect("the output is there");
+        String::from_utf8_lossy(&output).into_owned()
     }
 
     /// What it has told so far, in whole lines.
