@@ -81,7 +81,7 @@ impl Client {
 
     /// Ends it with a FIN and no close frame.
     pub(crate) fn vanish(self) -> Log {
-        shut_down(&self.socket.into_inner());
+        shut_down(self.socket.into_inner());
         self.log
     }
 
