@@ -99,15 +99,28 @@ impl Figures {
             rings: self.rings.iter().map(ring).collect(),
             attached: self.standing.now(),
             limits: self.limits,
-            outputs: self.outputs.states().into_iter().map(output).collect(),
+            outputs: outputs(self.outputs.states()),
             process: self.process.now(),
         }
     }
 }
 
-fn output(state: State) -> OutputFigures {
-    let State { name, waiting, taken, dropped, has_ended: _ } = state;
-    OutputFigures { name, written: taken, dropped: dropped.events, queued: waiting as u64 }
+/// One for each name: an output that a reload has taken away, and another has brought back, may still have
+/// something to write from before.
+fn outputs(states: Vec<State>) -> Vec<OutputFigures> {
+    let mut outputs: Vec<OutputFigures> = Vec::new();
+    for State { name, waiting, written, dropped, has_ended: _ } in states {
+        let (dropped, queued) = (dropped.events, waiting as u64);
+        match outputs.iter_mut().find(|known| known.name == name) {
+            Some(known) => {
+                known.written += written;
+                known.dropped += dropped;
+                known.queued += queued;
+            }
+            None => outputs.push(OutputFigures { name, written, dropped, queued }),
+        }
+    }
+    outputs
 }
 
 /// What the kernel says of us.

@@ -100,6 +100,12 @@ struct Leaving {
 }
 
 impl Running {
+    /// Ends while the run goes on.
+    fn retire(self) -> Leaving {
+        self.told.note_leaving();
+        self.leave()
+    }
+
     fn leave(self) -> Leaving {
         let Self { sender, told, thread, .. } = self;
         Leaving { told, observer: sender.observe(), thread }
@@ -113,8 +119,8 @@ pub struct State {
     pub name: String,
     /// Bytes that wait for it.
     pub waiting: usize,
-    /// Events that it has taken to write them, since the start.
-    pub taken: u64,
+    /// Events that it has written, since the start.
+    pub written: u64,
     /// What it had no room for, since the start.
     pub dropped: Amount,
     /// Whether it takes nothing more.
@@ -143,9 +149,11 @@ impl Outputs {
     /// Changes them. Those that are wanted as before stay as they are; the others end when no pipeline
     /// has a [`Feed`] any more that leads to them. When this fails, nothing has changed.
     pub fn set(&mut self, wanted: &[Wanted]) -> Result<()> {
-        if let [Wanted { target: Target::Stdout, look, .. }] = wanted {
+        if let [Wanted { target: Target::Stdout, look, .. }] = wanted
+            && !self.has_queue(&Target::Stdout)
+        {
             self.alone = Some(*look);
-            self.leaving.extend(self.running.drain(..).map(Running::leave));
+            self.leaving.extend(self.running.drain(..).map(Running::retire));
             self.look_after();
             return Ok(());
         }
@@ -155,17 +163,26 @@ impl Outputs {
         let started = opened.into_iter().map(|(wanted, place)| self.start(wanted, place));
         let started = started.collect::<Result<Vec<_>>>()?;
         let leaving = self.running.extract_if(.., |old| !wanted.contains(&old.wanted));
-        self.leaving.extend(leaving.map(Running::leave));
+        self.leaving.extend(leaving.map(Running::retire));
         self.running.extend(started);
         self.alone = None;
         self.look_after();
         Ok(())
     }
 
-    /// Says what those that have left could not write, and has the others looked at.
+    /// Whether something may wait for it that comes before whatever is written now.
+    fn has_queue(&self, target: &Target) -> bool {
+        let name = target.to_string();
+        self.running.iter().any(|running| running.told.name() == name)
+            || self
+                .leaving
+                .iter()
+                .any(|leaving| leaving.told.name() == name && !leaving.thread.is_finished())
+    }
+
+    /// Has those looked at that have not ended.
     fn look_after(&mut self) {
-        let ended = self.leaving.extract_if(.., |leaving| leaving.thread.is_finished());
-        ended.for_each(Leaving::tell_of_loss);
+        self.leaving.retain(|leaving| !leaving.thread.is_finished());
         let running = self.running.iter();
         let running = running.map(|output| (Arc::clone(&output.told), output.sender.observe()));
         let leaving = self.leaving.iter();
@@ -184,12 +201,13 @@ impl Outputs {
             overflow: self.overflow,
             told: Arc::clone(&told),
         };
-        let failed = Arc::clone(&self.failed);
+        let (failed, name) = (Arc::clone(&self.failed), Arc::clone(&told));
         // While a capture goes on, none fails but one that nobody gives more.
         let ends_all = self.overflow == Overflow::Wait;
         let run = move || {
-            worker.run().inspect_err(|_| {
+            worker.run().inspect_err(|loss| {
                 failed.fetch_or(ends_all, Relaxed);
+                name.tell_of_loss(loss);
             })
         };
         let thread = self.nursery.start("output", run)?;
@@ -230,7 +248,8 @@ impl Outputs {
         let Self { running, leaving, .. } = self;
         // All of them have to know before the first is waited for.
         let ending: Vec<_> = running.into_iter().map(Running::leave).collect();
-        leaving.into_iter().for_each(Leaving::tell_of_loss);
+        // What they had to say, they have said.
+        leaving.into_iter().for_each(|leaving| drop(leaving.loss()));
         let mut losses = ending.into_iter().filter_map(Leaving::loss);
         let first = losses.next();
         losses.for_each(|error| warn!("{error:#}"));
@@ -245,16 +264,10 @@ impl Leaving {
         let name = told.name();
         match thread.join() {
             Ok(Ok(())) => None,
-            Ok(Err(Loss { error, lost })) => {
-                let lost = lost.events;
-                Some(anyhow!(error).context(format!("cannot write {name}, {lost} events are lost")))
-            }
+            // In words: a pipe that a collector has closed is not standard output's, whose reader may go.
+            Ok(Err(loss)) => Some(anyhow!(loss.of(name))),
             Err(_) => Some(anyhow!("the thread that writes {name} has failed")),
         }
-    }
-
-    fn tell_of_loss(self) {
-        self.loss().iter().for_each(|error| warn!("{error:#}"));
     }
 }
 
@@ -286,11 +299,13 @@ impl Monitor {
         let state = |(told, observer): &Observed| State {
             name: told.name().to_owned(),
             waiting: observer.held(),
-            taken: observer.taken(),
+            written: observer.written(),
             dropped: observer.dropped(),
             has_ended: observer.has_ended(),
         };
-        self.observed().iter().map(state).collect()
+        let observed = self.observed();
+        let is_there = |(told, observer): &&Observed| !(told.is_leaving() && observer.has_ended());
+        observed.iter().filter(is_there).map(state).collect()
     }
 }
 

@@ -44,8 +44,8 @@ struct State {
     /// Until half of the room is free, so that there are few gaps instead of many.
     is_dropping: bool,
     dropped: Amount,
-    /// Events that were taken out, to be written.
-    taken: u64,
+    /// Events that were written.
+    written: u64,
     senders: usize,
     /// Nobody takes anything any more,
     is_abandoned: bool,
@@ -133,9 +133,12 @@ impl Shared {
         if state.is_abandoned || state.is_dropping && state.held > self.limit / 2 {
             return 0;
         }
-        // An event that is larger than the queue has to come through some time, too.
-        let is_empty = state.held == 0;
-        if is_empty { batch.events() } else { batch.fitting(self.limit.saturating_sub(state.held)) }
+        // A batch is small, unless it has an event that is larger than the queue: that has to come
+        // through some time, too.
+        match state.held <= self.limit / 2 {
+            true => batch.events(),
+            false => batch.fitting(self.limit.saturating_sub(state.held)),
+        }
     }
 
     fn reopen(&self) {
@@ -242,7 +245,6 @@ impl Receiver {
                 Some(Item::Missed(missed)) => return Next::Missed(missed),
                 Some(Item::Events(portion)) => {
                     state.held -= portion.cost();
-                    state.taken += portion.amount().events;
                     self.shared.room.notify_all();
                     return Next::Events(portion);
                 }
@@ -253,6 +255,11 @@ impl Receiver {
                 None => state = self.shared.wait(&self.shared.news, state),
             }
         }
+    }
+
+    /// Counts events that are written to their ends.
+    pub(super) fn note_written(&self, events: u64) {
+        self.shared.state().written += events;
     }
 
     /// Waits for better times, but not when something is to be done at once.
@@ -283,7 +290,6 @@ impl Receiver {
     /// Gives up: what is in the queue, and `more`, counts as dropped. How much that is comes out.
     pub(super) fn give_up(self, more: Amount) -> Amount {
         let mut state = self.shared.state();
-        state.taken = state.taken.saturating_sub(more.events);
         let mut lost = more;
         for item in state.items.drain(..) {
             if let Item::Events(portion) = item {
@@ -314,9 +320,9 @@ impl Observer {
         self.shared.state().held
     }
 
-    /// Events that were taken out to be written.
-    pub(super) fn taken(&self) -> u64 {
-        self.shared.state().taken
+    /// Events that were written.
+    pub(super) fn written(&self) -> u64 {
+        self.shared.state().written
     }
 
     /// What was dropped in all.

@@ -21,6 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// A silent host is asked whether it is still there.
 const KEEP_ALIVE: Duration = Duration::from_mins(1);
 
+/// What a collector may say between two writes: one that says more is not listened to for ever.
+const MAX_HEARD: usize = 1 << 20;
+
 /// Where it listens.
 pub(super) enum Address {
     Unix(PathBuf),
@@ -116,15 +119,19 @@ impl Connection {
     /// succeed, and be lost. What a collector says is of no interest.
     fn is_over(&mut self) -> bool {
         let mut heard = [0; 4096];
-        let received = match self {
-            Self::Unix(stream) => recv(stream, &mut heard, RecvFlags::DONTWAIT),
-            Self::Tcp(stream) => recv(stream, &mut heard, RecvFlags::DONTWAIT),
-        };
-        match received {
-            Ok((_, 0)) => true,
-            Ok(_) | Err(Errno::AGAIN | Errno::INTR) => false,
-            Err(_) => true,
+        for _ in 0..MAX_HEARD / heard.len() {
+            let received = match self {
+                Self::Unix(stream) => recv(stream, &mut heard, RecvFlags::DONTWAIT),
+                Self::Tcp(stream) => recv(stream, &mut heard, RecvFlags::DONTWAIT),
+            };
+            match received {
+                Ok((_, 0)) => return true,
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return false,
+                Err(_) => return true,
+            }
         }
+        false
     }
 }
 

@@ -124,3 +124,14 @@ fn standard_output_alone_is_written_by_whoever_decodes() {
     assert!(matches!(outputs.feed(), Feed::Queued(_)));
     outputs.finish().unwrap();
 }
+
+#[test]
+fn standard_output_keeps_its_queue_where_something_may_wait_in_it() {
+    let disk = Disk::new();
+    let stdout = Wanted { target: Target::Stdout, ..disk.wanted("") };
+    let both = [stdout.clone(), disk.wanted("file")];
+    let mut outputs = Outputs::open(&both, Overflow::Drop, || Ok(())).unwrap();
+    outputs.set(&[stdout]).unwrap();
+    assert!(matches!(outputs.feed(), Feed::Queued(_)));
+    outputs.finish().unwrap();
+}

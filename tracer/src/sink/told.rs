@@ -3,10 +3,15 @@
 use ::tracing::warn;
 use std::{
     fmt, io,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     thread,
     time::{Duration, Instant},
 };
+
+use super::worker::Loss;
 
 /// An output that drops events again and again is not told of more often.
 const OFTEN: Duration = Duration::from_mins(1);
@@ -18,6 +23,8 @@ pub(super) struct Told {
     limit: usize,
     dropping: Seldom,
     trouble: Seldom,
+    /// It is not wanted any more, and the run goes on.
+    is_leaving: AtomicBool,
 }
 
 /// Lets something be told once in a while.
@@ -42,6 +49,23 @@ impl Told {
             limit,
             dropping: Seldom::default(),
             trouble: Seldom::default(),
+            is_leaving: AtomicBool::new(false),
+        }
+    }
+
+    /// Notes that it is not wanted any more, and the run goes on.
+    pub(super) fn note_leaving(&self) {
+        self.is_leaving.store(true, Relaxed);
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        self.is_leaving.load(Relaxed)
+    }
+
+    /// Says what it could not write, where nobody waits for its end who would.
+    pub(super) fn tell_of_loss(&self, loss: &Loss) {
+        if self.is_leaving() {
+            warn!("{}", loss.of(&self.name));
         }
     }
 

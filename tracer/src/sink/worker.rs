@@ -57,6 +57,14 @@ pub(super) struct Loss {
     pub(super) lost: Amount,
 }
 
+impl Loss {
+    /// What is said of it.
+    pub(super) fn of(&self, name: &str) -> String {
+        let Self { error, lost } = self;
+        format!("cannot write {name}, {} events are lost: {error}", lost.events)
+    }
+}
+
 /// Why nothing more is written.
 enum Stop {
     /// Nobody wants it.
@@ -87,7 +95,7 @@ impl Worker {
         let mut format = self.look.format();
         let stop = loop {
             let written = match self.receiver.next() {
-                Next::Events(portion) => self.write(portion),
+                Next::Events(portion) => self.write_events(portion),
                 // Counted when it happened: the note itself is no loss.
                 Next::Missed(missed) => {
                     self.write(note(missed, &mut *format)).map_err(Stop::of_note)
@@ -112,6 +120,18 @@ impl Worker {
             }
             Stop::Failed(error, left) => Err(Loss { error, lost: self.receiver.give_up(left) }),
         }
+    }
+
+    /// The same as [`Worker::write`], and counts.
+    fn write_events(&mut self, portion: Portion) -> Result<(), Stop> {
+        let all = portion.amount().events;
+        let written = self.write(portion);
+        self.receiver.note_written(match &written {
+            Ok(()) => all,
+            Err(Stop::Failed(_, left)) => all.saturating_sub(left.events),
+            Err(Stop::Over) => 0,
+        });
+        written
     }
 
     /// Writes a portion to its end, however long that takes.

@@ -5,6 +5,7 @@ use std::{
     fs,
     io::{ErrorKind, Read as _, Write as _},
     net::{Shutdown, SocketAddr, TcpStream},
+    os::unix::net::UnixListener,
     process::{Command, Stdio},
     thread,
 };
@@ -18,6 +19,7 @@ use crate::{
     exposed::{Exposed, assert_adds_up},
     faults::SMALL_RING,
     netns::Namespace,
+    observed::Event,
     server::{HANG, Server},
     talk,
     tracer::{KilledOnDrop, Tracer, wait_for},
@@ -218,6 +220,60 @@ fn a_blocked_output_shows_in_what_waits() {
     kill_process(Pid::from_child(&child.0), Signal::INT).expect("the tracer is there");
     wait_for("the tracer to end", || child.0.try_wait().expect("it is our child"));
     reader.join().expect("no panic").expect("a pipe can be read");
+}
+
+#[test]
+fn what_outputs_have_written_dropped_and_still_hold_is_told() {
+    let namespace = Namespace::new();
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("collector");
+    let listener = UnixListener::bind(&path).expect("a socket");
+    let target = format!("unix:{}", path.display());
+    let buffer = ["--metrics", "--output-buffer", "256KiB"];
+    let options = ["--port", "7272", "--output", "-", "--output", &target];
+    let tracer = Tracer::start(&namespace, &[&options[..], &buffer].concat());
+    let script: Script = |client| (0..400).for_each(|n| client.say(Say::text(n, 2000)));
+    talk(&namespace, Server::start(&namespace, "127.0.0.1", 2), &[script; 2]);
+    wait_for_ends(&namespace, 2);
+    let figures = |output: &str| {
+        let names = ["events_total", "dropped_events_total", "queued_bytes"];
+        let exposed = scrape(&namespace);
+        names.map(|name| exposed.value(&format!("tracer_output_{name}{{output=\"{output}\"}}")))
+    };
+    let [written, dropped, queued] = figures(&target);
+    assert!(dropped > 0.0 && queued > 0.0, "{written}, {dropped}, {queued}");
+    let (mut stream, _) = listener.accept().expect("the tracer has connected");
+    let reading = thread::spawn(move || {
+        let mut all = String::new();
+        stream.read_to_string(&mut all).expect("an end");
+        all
+    });
+    let [written, dropped, _] = wait_for("all that was kept to be written", || {
+        Some(figures(&target)).filter(|[_, _, queued]| *queued == 0.0)
+    });
+    // What was taken out of a queue may not be written yet. On a busy machine standard output may have
+    // missed something, too.
+    let all = wait_for("standard output to have what it has not missed", || {
+        let (shown, missed) = shown_and_missed(&tracer.events());
+        let [written, dropped, _] = figures("standard output");
+        ((written, dropped) == (shown, missed)).then_some(shown + missed)
+    });
+    wait_for("the collector to have what it has not missed", || {
+        let [written, ..] = figures(&target);
+        (written + dropped == all).then_some(())
+    });
+    assert!(written > 0.0);
+    tracer.interrupt();
+    let shown = Event::parse_all(reading.join().expect("no panic").as_bytes());
+    assert_eq!(shown_and_missed(&shown).1, dropped);
+}
+
+/// How many events an output has, and how many it says to have missed.
+fn shown_and_missed(events: &[Event]) -> (f64, f64) {
+    let is_note = |event: &&Event| event.kind() == "dropped";
+    let missed = events.iter().filter(is_note).filter_map(|event| event.number("events"));
+    let notes = events.iter().filter(is_note).count();
+    ((events.len() - notes) as f64, missed.sum::<u64>() as f64)
 }
 
 #[test]

@@ -1,9 +1,8 @@
 //! Files on a disk: what is in them afterwards, and what they are called.
 
-use std::{
-    collections::BTreeSet, fs, os::unix::fs::PermissionsExt as _, process::Command, sync::Arc,
-};
+use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt as _, sync::Arc};
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tempfile::TempDir;
 
 use super::*;
@@ -201,8 +200,8 @@ fn the_rest_of_an_event_goes_where_its_beginning_is() {
 #[test]
 fn what_is_no_file_is_refused() {
     let disk = Disk::new();
-    let made = Command::new("mkfifo").arg(disk.path("events")).status().expect("mkfifo runs");
-    assert!(made.success());
+    let mode = Mode::RUSR | Mode::WUSR;
+    mknodat(CWD, disk.path("events"), FileType::Fifo, mode, 0).expect("a pipe");
     let refused = LogFile::open(&disk.path("events"), KEEP_ALL).err().expect("a pipe");
     assert!(refused.to_string().contains("--output - > PIPE"), "{refused}");
     assert!(LogFile::open(disk.directory.path(), KEEP_ALL).is_err());

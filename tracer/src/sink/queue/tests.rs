@@ -54,12 +54,13 @@ fn what_was_dropped_last_is_told_without_anything_behind_it() {
 }
 
 #[test]
-fn an_event_that_is_larger_than_the_queue_comes_through_when_it_is_empty() {
+fn an_event_that_is_larger_than_the_queue_comes_through_when_half_of_it_is_free() {
     let (sender, receiver, all) = dropping();
-    assert_eq!(sender.push(&of_lengths(&[LIMIT * 5])), Pushed::Whole);
+    assert_eq!(sender.push(&of_lengths(&[10])), Pushed::Whole);
+    assert_eq!(sender.push(&of_lengths(&[10, LIMIT * 5, 10])), Pushed::Whole);
     assert_eq!(sender.push(&of_lengths(&[LIMIT * 5])), Pushed::BeginsToDrop);
     drop(sender);
-    assert_eq!(drain(&receiver), [('+', 1), ('-', 1)]);
+    assert_eq!(drain(&receiver), [('+', 1), ('+', 3), ('-', 1)]);
     assert_eq!(all.amount().events, 1);
 }
 

@@ -114,7 +114,8 @@ fn what_a_collector_says_is_not_listened_to() {
     collector.write_some(&portion.rest()[..3]).unwrap();
     portion.advance(3);
     let (mut accepted, _) = listener.accept().unwrap();
-    accepted.write_all(b"welcome\n").unwrap();
+    // More than is heard at a time.
+    accepted.write_all(&[b'!'; 50_000]).unwrap();
     write_all(&mut collector, &mut portion);
     collector.finish();
     drop(collector);
