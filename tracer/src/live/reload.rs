@@ -20,7 +20,6 @@ impl Tracing {
         if let Err(error) = self.classifier.set_ports(&config.options.ports) {
             warn!("{error:#}");
         }
-        self.wishes.iter().for_each(|wishes| wishes.forget_all_but(&config.options.ports));
         if let Source::Live(live) = &config.source {
             self.live = live.clone();
         }
@@ -38,6 +37,9 @@ impl Tracing {
             self.attachments.detach(&mut self.classifier, index);
             info!("{name} is not traced any more");
         }
+        let (ports, interfaces) = (&self.config.options.ports, self.attachments.interfaces());
+        let interfaces: Vec<_> = interfaces.into_iter().map(|(index, _)| index).collect();
+        self.wishes.iter().for_each(|wishes| wishes.forget_all_but(ports, &interfaces));
         let live = &self.live;
         self.refused.retain(|_, interface| live.wants(&interface.name));
         self.untraceable.clear();

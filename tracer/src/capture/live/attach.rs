@@ -250,7 +250,8 @@ impl Attachments {
 
     /// The interfaces on which a clsact qdisc was added that nothing of ours is on any more.
     pub fn take_orphaned_qdiscs(&mut self) -> Vec<u32> {
-        std::mem::take(&mut self.orphaned_qdiscs)
+        let Self { interfaces, orphaned_qdiscs, .. } = self;
+        orphaned_qdiscs.extract_if(.., |index| !interfaces.contains_key(index)).collect()
     }
 }
 

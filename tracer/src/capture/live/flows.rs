@@ -50,11 +50,12 @@ impl Flows {
         self.has_followed.set(0, 1, 0)
     }
 
-    /// Forgets what was said of flows of other ports than these. Of those the classifier sees nothing, not even
-    /// that a new connection has the same ends.
-    pub fn forget_all_but(&mut self, ports: &PortSet) -> Result<(), MapError> {
+    /// Forgets what was said of flows of other ports than these, or on other interfaces. Of those the
+    /// classifier sees nothing, not even that a new connection has the same ends.
+    pub fn forget_all_but(&mut self, ports: &PortSet, interfaces: &[u32]) -> Result<(), MapError> {
         let is_gone = |key: &FlowKey| {
-            !ports.contains(key.source_port) && !ports.contains(key.destination_port)
+            let has_port = [key.source_port, key.destination_port].map(|port| ports.contains(port));
+            has_port == [false; 2] || !interfaces.contains(&key.interface)
         };
         forget(&mut self.bypassed, is_gone)?;
         forget(&mut self.confirmed, is_gone)?;

@@ -52,9 +52,9 @@ impl Wishes {
         self.pass_on(interest, segment);
     }
 
-    /// Forgets what was said of flows of other ports than these.
-    pub fn forget_all_but(&self, ports: &PortSet) {
-        self.tell(|tables| tables.forget_all_but(ports));
+    /// Forgets what was said of flows of other ports than these, or on other interfaces.
+    pub fn forget_all_but(&self, ports: &PortSet, interfaces: &[u32]) {
+        self.tell(|tables| tables.forget_all_but(ports, interfaces));
     }
 
     fn pass_on(&self, interest: Interest, segment: &Segment<'_>) {
