@@ -83,7 +83,7 @@ async fn trace(live: Live, config: Config, reading: Reading, opened: Opened) -> 
     let mut tracing = Tracing::begin(live, config, reading, service.is_managed()).await?;
     let given_up = match tracing.live.keep_privileges {
         true => Ok(()),
-        false => sandbox::enter(privilege::kept(tracing.attachments.method())),
+        false => privilege::kept(tracing.attachments.method()).and_then(sandbox::enter),
     };
     let started = given_up.and_then(|()| tracing.start_consumers(outputs));
     let (mut consumers, _serving) = match started.and_then(|started| serve(started, endpoint)) {

@@ -160,7 +160,7 @@ const SOME: [(c_long, u8, &[u32]); 4] = [
         ],
     ),
     // The elements of maps, and attaching what is loaded; no maps and programs (`enum bpf_cmd`).
-    (libc::SYS_bpf, 0, &[1, 2, 3, 4, 9, 15, 16, 28, 34]),
+    (libc::SYS_bpf, 0, &[1, 2, 3, 4, 15, 16, 28]),
     (libc::SYS_prctl, 0, &[libc::PR_SET_NAME as u32, libc::PR_GET_NAME as u32]),
 ];
 

@@ -7,6 +7,7 @@ use std::{
     io,
     net::{SocketAddr, ToSocketAddrs as _, UdpSocket},
     os::unix::fs::{PermissionsExt as _, chown},
+    path::Path,
     process::Command,
     thread,
 };
@@ -182,6 +183,68 @@ fn errno_of(result: i64) -> i32 {
     if result == -1 { io::Error::last_os_error().raw_os_error().unwrap_or(0) } else { 0 }
 }
 
+/// What ptrace(2) says to the other threads of this process, which are as good as another process.
+fn trace(thread: i32) -> i32 {
+    const NONE: usize = 0;
+    // SAFETY: it reads and writes no memory.
+    #[expect(unsafe_code, reason = "no library that we use offers it")]
+    let traced = unsafe { libc::ptrace(libc::PTRACE_SEIZE, thread, NONE, NONE) };
+    errno_of(traced)
+}
+
+/// What bpf(2) says to the smallest of all programs, a socket filter, which everybody may load where
+/// `kernel.unprivileged_bpf_disabled` is 0.
+fn load_filter() -> i32 {
+    /// `BPF_PROG_LOAD` and the beginning of its attributes (`linux/bpf.h`).
+    const LOAD: u32 = 5;
+    #[repr(C)]
+    struct Attributes {
+        kind: u32,
+        len: u32,
+        program: *const u64,
+        license: *const libc::c_char,
+    }
+    // r0 = 0; exit
+    let program: [u64; 2] = [0xb7, 0x95];
+    let license = c"GPL".as_ptr();
+    let attributes = Attributes { kind: 1, len: 2, program: program.as_ptr(), license };
+    // SAFETY: it reads the attributes, and what they point to, which all are there.
+    #[expect(unsafe_code, reason = "aya loads nothing so small")]
+    let loaded = unsafe {
+        libc::syscall(libc::SYS_bpf, LOAD, &raw const attributes, size_of::<Attributes>())
+    };
+    errno_of(loaded)
+}
+
+/// What somebody tries who has taken over the tracer, and whether it is refused.
+fn attempts(secret: &Path, other_thread: i32) -> Vec<(&'static str, bool)> {
+    let all = CapabilitySet::all();
+    let sets = CapabilitySets { effective: all, permitted: all, inheritable: all };
+    // SAFETY: nothing of what this thread would unshare is used.
+    #[expect(unsafe_code, reason = "rustix asks for it")]
+    let unshared = unsafe { unshare_unsafe(UnshareFlags::NEWNET) };
+    let is_refused = |error: Option<Errno>| error == Some(Errno::PERM);
+    let packets = socket(AddressFamily::PACKET, SocketType::RAW, None);
+    let mounted = mount("none", "/tmp", "tmpfs", MountFlags::empty(), None);
+    vec![
+        ("capabilities", is_refused(set_capabilities(None, sets).err())),
+        ("another user", is_refused(set_thread_uid(Uid::from_raw(NOBODY)).err())),
+        ("another namespace", is_refused(unshared.err())),
+        ("a process with namespaces of its own", clone_with_namespace() == libc::EPERM),
+        ("the same where no filter can look", clone3() == libc::ENOSYS),
+        ("another thread's memory", trace(other_thread) == libc::EPERM),
+        ("the terminal", type_into_terminal() == libc::EPERM),
+        ("a packet socket", is_refused(packets.err())),
+        ("a file system", is_refused(mounted.err())),
+        ("another program", Command::new("/proc/self/exe").arg("--list").spawn().is_err()),
+        ("the classifier, once more", load().is_err()),
+        ("another program in the kernel", load_filter() == libc::EPERM),
+        ("somebody else's file", File::open(secret).is_err()),
+        // More rules can only forbid more, and not even those can be added.
+        ("other rules", sandbox::enter(all).is_err()),
+    ]
+}
+
 #[test]
 fn what_was_given_up_cannot_be_had_again() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -189,38 +252,19 @@ fn what_was_given_up_cannot_be_had_again() {
     fs::write(&secret, "of somebody else").expect("a file");
     fs::set_permissions(&secret, Permissions::from_mode(0o600)).expect("it is ours");
     chown(&secret, Some(NOBODY), None).expect("root may");
-    let refused = thread::spawn(move || {
-        sandbox::enter(CapabilitySet::empty()).expect("everybody may give up");
-        let all = CapabilitySet::all();
-        let sets = CapabilitySets { effective: all, permitted: all, inheritable: all };
-        // SAFETY: nothing of what this thread would unshare is used.
-        #[expect(unsafe_code, reason = "rustix asks for it")]
-        let unshared = unsafe { unshare_unsafe(UnshareFlags::NEWNET) };
-        [
-            ("capabilities", set_capabilities(None, sets).err() == Some(Errno::PERM)),
-            ("another user", set_thread_uid(Uid::from_raw(NOBODY)).err() == Some(Errno::PERM)),
-            ("another namespace", unshared.err() == Some(Errno::PERM)),
-            ("a process with namespaces of its own", clone_with_namespace() == libc::EPERM),
-            ("the same where no filter can look", clone3() == libc::ENOSYS),
-            ("the terminal", type_into_terminal() == libc::EPERM),
-            (
-                "a packet socket",
-                socket(AddressFamily::PACKET, SocketType::RAW, None).err() == Some(Errno::PERM),
-            ),
-            (
-                "a file system",
-                mount("none", "/tmp", "tmpfs", MountFlags::empty(), None).err()
-                    == Some(Errno::PERM),
-            ),
-            ("another program", Command::new("/proc/self/exe").arg("--list").spawn().is_err()),
-            ("a program in the kernel", load().is_err()),
-            ("somebody else's file", File::open(&secret).is_err()),
-            // More rules can only forbid more, and not even those can be added.
-            ("other rules", sandbox::enter(all).is_err()),
-        ]
-    });
-    for (what, is_refused) in refused.join().expect("no panic") {
-        assert!(is_refused, "{what} could be had");
+    let this = rustix::thread::gettid().as_raw_nonzero().get();
+    // By TCX, and by clsact.
+    for kept in [CapabilitySet::empty(), CapabilitySet::NET_ADMIN] {
+        let refused = thread::scope(|scope| {
+            let trying = scope.spawn(|| {
+                sandbox::enter(kept).expect("everybody may give up");
+                attempts(&secret, this)
+            });
+            trying.join().expect("no panic")
+        });
+        for (what, is_refused) in refused {
+            assert!(is_refused, "with {kept:?}, {what} could be had");
+        }
     }
 }
 

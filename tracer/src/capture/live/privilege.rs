@@ -38,19 +38,31 @@ fn missing(effective: CapabilitySet, wanted: CapabilitySet) -> CapabilitySet {
 }
 
 /// What is still needed when everything is open and attached.
-pub fn kept(method: Option<Method>) -> CapabilitySet {
+pub fn kept(method: Option<Method>) -> Result<CapabilitySet> {
+    let oldest = KernelVersion::new(0, 0, 0);
+    let kernel = KernelVersion::current().unwrap_or(oldest);
+    Ok(needed(method, kernel, capabilities(None)?.permitted))
+}
+
+/// The same on this kernel, of what is permitted.
+fn needed(
+    method: Option<Method>,
+    kernel: KernelVersion,
+    permitted: CapabilitySet,
+) -> CapabilitySet {
     // A filter is somebody's who may change the network. A TCX link is made of what is open already.
-    let is_since = |since| KernelVersion::current().is_ok_and(|kernel| kernel >= since);
     let attaching = match method {
         Some(Method::Tcx) => CapabilitySet::empty(),
         // Nothing is attached yet, and TCX will be tried first.
-        None if is_since(KernelVersion::new(6, 6, 0)) => CapabilitySet::empty(),
+        None if kernel >= KernelVersion::new(6, 6, 0) => CapabilitySet::empty(),
         Some(Method::Clsact) | None => CapabilitySet::NET_ADMIN,
     };
     // Before, each use of a map's descriptor wanted it, unless BPF was for everybody (c8644cd0efe7).
-    let maps = match is_since(KernelVersion::new(5, 19, 0)) {
+    let maps = match kernel >= KernelVersion::new(5, 19, 0) {
         true => CapabilitySet::empty(),
-        false => CapabilitySet::BPF,
+        false if permitted.contains(CapabilitySet::BPF) => CapabilitySet::BPF,
+        // Which it was split from, and which still serves.
+        false => CapabilitySet::SYS_ADMIN,
     };
     attaching | maps
 }
@@ -69,6 +81,21 @@ mod tests {
         assert_eq!(missing(net_admin | bpf), perfmon);
         assert_eq!(missing(net_admin | CapabilitySet::SYS_ADMIN), CapabilitySet::empty());
         assert_eq!(missing(FOR_BPF), CapabilitySet::empty());
+    }
+
+    #[test]
+    fn what_is_kept_hangs_on_the_kernel_and_the_way_of_attaching() {
+        let (none, net_admin) = (CapabilitySet::empty(), CapabilitySet::NET_ADMIN);
+        let [old, maps, tcx] = [(5, 18), (5, 19), (6, 6)].map(|(a, b)| KernelVersion::new(a, b, 0));
+        let clsact = Some(Method::Clsact);
+        assert_eq!(needed(clsact, old, FOR_BPF), net_admin | CapabilitySet::BPF);
+        let by_sys_admin = CapabilitySet::SYS_ADMIN | net_admin;
+        assert_eq!(needed(clsact, old, by_sys_admin), by_sys_admin);
+        assert_eq!(needed(clsact, maps, FOR_BPF), net_admin);
+        assert_eq!(needed(clsact, tcx, by_sys_admin), net_admin);
+        assert_eq!(needed(Some(Method::Tcx), tcx, FOR_BPF), none);
+        assert_eq!(needed(None, tcx, FOR_BPF), none);
+        assert_eq!(needed(None, maps, FOR_BPF), net_admin);
     }
 
     #[test]
