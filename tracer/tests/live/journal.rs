@@ -83,8 +83,10 @@ fn the_journal_has_every_event_with_its_fields_however_large() {
     let namespace = Namespace::new();
     let target = format!("journald:{}", journald.socket().display());
     // All of it fits into the buffer.
-    let options = ["-p", "7272", "-o", &target, "-o", "-", "--output-buffer", "64MiB"];
-    let tracer = Tracer::start(&namespace, &options);
+    let buffer = ["--output-buffer", "64MiB"];
+    // Several threads would fill the outputs in different orders.
+    let options = ["-p", "7272", "--threads", "1", "-o", &target, "-o", "-"];
+    let tracer = Tracer::start(&namespace, &[&options[..], &buffer].concat());
     let script: Script = |client: &mut Client| {
         small(client);
         large(client);

@@ -133,7 +133,8 @@ fn nothing_is_lost_while_everything_is_changed_again_and_again() {
             let mut names = vec!["stays".to_owned()];
             // As logrotate(8) does.
             for (times, text) in [&more, &few].into_iter().cycle().enumerate() {
-                if is_over.load(Relaxed) {
+                // However soon everything was said.
+                if is_over.load(Relaxed) && times > 3 {
                     break;
                 }
                 let name = format!("stays.{times}");
@@ -151,7 +152,6 @@ fn nothing_is_lost_while_everything_is_changed_again_and_again() {
         (said, changing.join().expect("no panic"))
     });
     let finished = tracer.interrupt();
-    assert!(names.len() > 3, "{} times, {}", names.len(), finished.stderr);
     let mut parts: Vec<_> = names.iter().flat_map(|name| configuration.lines(name)).collect();
     let printed = fs::read_to_string(finished.output()).expect("the output");
     let mut printed: Vec<_> = printed.lines().map(str::to_owned).collect();
