@@ -23,7 +23,10 @@ pub(crate) fn command(no_live: bool, no_vm: bool, no_dist: bool, args: &[OsStrin
         eprintln!("note: --no-vm: the tests inside virtual machines are left out");
     }
     if no_dist {
-        eprintln!("note: --no-dist: the packages are neither made nor tested");
+        eprintln!(
+            "note: --no-dist: the packages are neither made nor tested, nor what is in them for \
+             Prometheus"
+        );
     }
     if no_live {
         eprintln!("note: --no-live: the tests that trace the running kernel are left out");
@@ -35,9 +38,10 @@ pub(crate) fn command(no_live: bool, no_vm: bool, no_dist: bool, args: &[OsStrin
         cargo.arg("--workspace");
     }
     cargo.arg("--config").arg(runner_setting(no_live)?).args(args);
-    match prometheus::programs() {
-        Ok(programs) => drop(cargo.env(prometheus::VARIABLE, programs)),
-        Err(error) => eprintln!("note: the tests with Prometheus are left out: {error:#}"),
+    if !no_dist {
+        let programs = prometheus::programs();
+        let programs = programs.context("--no-dist leaves out what needs Prometheus")?;
+        cargo.env(prometheus::VARIABLE, programs);
     }
     shell::run(&mut cargo)?;
     if !args.is_empty() {

@@ -24,8 +24,10 @@ pub(super) struct Programs {
     pub(super) standalone: PathBuf,
 }
 
-/// What makes builds differ without being part of the sources.
-const UNWANTED: [&str; 3] = ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS"];
+/// Whether a variable makes builds differ without being part of the sources.
+fn is_unwanted(name: &str) -> bool {
+    name.ends_with("RUSTFLAGS") || name.starts_with("CARGO_PROFILE_")
+}
 
 /// Builds both below this directory.
 pub(super) fn build(directory: &Path, moment: &Moment) -> Result<Programs> {
@@ -33,7 +35,8 @@ pub(super) fn build(directory: &Path, moment: &Moment) -> Result<Programs> {
     let target = directory.join("build");
     let build = |command: &str, linking: &[&str], name: &str| -> Result<PathBuf> {
         let mut cargo = shell::cargo();
-        UNWANTED.iter().for_each(|name| {
+        let names = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        names.filter(|name| is_unwanted(name)).for_each(|name| {
             cargo.env_remove(name);
         });
         cargo.env("RUSTC_WRAPPER", &wrapper).env(VARIABLE, moment.0.to_string());
