@@ -53,7 +53,7 @@ journalctl --unit tracer --output json --no-pager TRACER_EVENT=start | grep '"TR
 "#,
     ),
     (
-        "the journal has the unit's limit of entries, not its own",
+        "the journal takes as many entries as the unit says",
         r#"
 [ "$(readlink /run/systemd/units/log-rate-limit-burst:tracer.service)" -eq 1000000 ]
 "#,
