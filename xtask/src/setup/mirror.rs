@@ -1,5 +1,5 @@
 //! Debian's packages as files: names come in, archives go out, and nothing is installed, which needs
-//! no root. Also those of another architecture, with package lists of their own.
+//! no root. Also those of any architecture where nothing is installed, with package lists of their own.
 
 use std::{
     fs, io,
@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use super::apt;
 use crate::shell;
@@ -24,9 +24,9 @@ impl Mirror {
         Self { config: None }
     }
 
-    /// Those of another one, as Debian calls it. `directory` is for the package lists, and for a
-    /// state in which nothing is installed.
-    pub(crate) fn foreign(architecture: &str, directory: &Path) -> Result<Self> {
+    /// Those of any one, as Debian calls it, as if nothing were installed: `directory` is for that state,
+    /// and for the package lists.
+    pub(crate) fn apart(architecture: &str, directory: &Path) -> Result<Self> {
         let make = || -> io::Result<PathBuf> {
             for part in ["lists/partial", "cache/archives/partial"] {
                 fs::create_dir_all(directory.join(part))?;
@@ -62,11 +62,11 @@ impl Mirror {
         Ok(to_install(&shell::output(&mut simulation)?))
     }
 
-    /// Fetches a version of a package into an empty directory. Gives the file.
-    pub(crate) fn download(&self, package: &str, version: &str, into: &Path) -> Result<PathBuf> {
+    /// Fetches packages, with or without `=VERSION`, into an empty directory. Gives the files.
+    pub(crate) fn download(&self, packages: &[String], into: &Path) -> Result<Vec<PathBuf>> {
         let get = || {
             let mut command = self.command("apt-get");
-            command.args(["-q", "download", &format!("{package}={version}")]);
+            command.args(["-q", "download"]).args(packages);
             shell::run(command.current_dir(into).stdout(io::stderr()))
         };
         get().or_else(|_| {
@@ -74,9 +74,11 @@ impl Mirror {
             self.refresh();
             get()
         })?;
-        let mut files = fs::read_dir(into)?.filter_map(|entry| Some(entry.ok()?.path()));
+        let files = fs::read_dir(into)?.filter_map(|entry| Some(entry.ok()?.path()));
         let is_package = |path: &PathBuf| path.extension().is_some_and(|e| e == "deb");
-        files.find(is_package).with_context(|| format!("{package} was not downloaded"))
+        let files: Vec<_> = files.filter(is_package).collect();
+        ensure!(files.len() == packages.len(), "not all were downloaded: {}", packages.join(", "));
+        Ok(files)
     }
 
     /// Refreshes the package lists.

@@ -91,11 +91,9 @@ pub(crate) fn libpcap() -> Result<()> {
         .context("cannot install libpcap-dev: install libpcap and its headers by hand")
 }
 
-/// What virtual machines need besides: an emulator, and programs that take packages apart. Silent
-/// when they are there.
-pub(crate) fn virtual_machines(emulator: &str, package: &str) -> Result<()> {
+/// What virtual machines need besides: programs that take packages apart. Silent when they are there.
+pub(crate) fn virtual_machines() -> Result<()> {
     programs()?;
-    program(emulator, package, "which runs the virtual machines")?;
     program("xz", "xz-utils", "which unpacks the virtual machines' kernel modules")
 }
 

@@ -25,10 +25,10 @@ impl Packages {
         Ok(Self { mirror: Mirror::native(), cache })
     }
 
-    /// Those of another architecture, as Debian calls it.
-    pub(crate) fn foreign(architecture: &str, cache: PathBuf) -> Result<Self> {
+    /// Those of any architecture, as Debian calls it, as if nothing were installed.
+    pub(crate) fn apart(architecture: &str, cache: PathBuf) -> Result<Self> {
         make(&cache)?;
-        Ok(Self { mirror: Mirror::foreign(architecture, &cache.join("apt"))?, cache })
+        Ok(Self { mirror: Mirror::apart(architecture, &cache.join("apt"))?, cache })
     }
 
     /// The package with this prefix that the first of these metapackages depends on that depends on
@@ -59,18 +59,13 @@ impl Packages {
     pub(crate) fn version(&self, package: &str, version: &str) -> Result<PathBuf> {
         // Epochs have a colon, which some programs take for a separator.
         let name = format!("{package}_{}", version.replace(':', "-"));
-        self.complete(&name, |files| self.unpack(package, version, files))
+        self.complete(&name, |files| self.unpack(&[format!("{package}={version}")], files))
     }
 
     /// The directory with the files of the newest version of a package and of all that it needs.
     pub(crate) fn tree(&self, package: &str) -> Result<PathBuf> {
         let name = format!("{package}_{}-tree", self.mirror.newest(package)?.replace(':', "-"));
-        self.complete(&name, |files| {
-            let needed = self.mirror.with_dependencies(package)?;
-            needed
-                .iter()
-                .try_for_each(|package| self.unpack(package, &self.mirror.newest(package)?, files))
-        })
+        self.complete(&name, |files| self.unpack(&self.mirror.with_dependencies(package)?, files))
     }
 
     /// A directory of the cache, filled if it is not there. Only what is complete gets its name.
@@ -86,12 +81,13 @@ impl Packages {
         Ok(directory)
     }
 
-    fn unpack(&self, package: &str, version: &str, files: &Path) -> Result<()> {
+    fn unpack(&self, packages: &[String], files: &Path) -> Result<()> {
         let download = self.cache.join("download");
         remove(&download)?;
         make(&download)?;
-        let archive = self.mirror.download(package, version, &download)?;
-        shell::run(Command::new("dpkg").arg("-x").arg(&archive).arg(files))?;
+        for archive in self.mirror.download(packages, &download)? {
+            shell::run(Command::new("dpkg").arg("-x").arg(&archive).arg(files))?;
+        }
         remove(&download)
     }
 }

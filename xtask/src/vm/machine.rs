@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use super::arch::Arch;
+use super::{arch::Arch, emulator::Emulator};
 use crate::shell;
 
 /// How it is run.
@@ -46,6 +46,7 @@ pub(super) struct Patience {
 /// A machine to be.
 pub(super) struct Machine<'a> {
     pub(super) arch: &'a Arch,
+    pub(super) emulator: &'a Emulator,
     pub(super) accelerator: Accelerator,
     pub(super) kernel: &'a Path,
     pub(super) initramfs: &'a Path,
@@ -62,9 +63,9 @@ pub(super) struct Run {
 }
 
 /// Goes with us, whatever happens.
-struct Emulator(Child);
+struct Running(Child);
 
-impl Drop for Emulator {
+impl Drop for Running {
     fn drop(&mut self) {
         // It has most often ended already, and that is no error.
         let _killed = self.0.kill();
@@ -82,7 +83,7 @@ impl Machine<'_> {
         command.stdin(Stdio::null()).stderr(file.try_clone()?).stdout(file);
         let start = Instant::now();
         let child = command.spawn().context("cannot start the emulator")?;
-        let ended = self.watch(&mut Emulator(child), start)?;
+        let ended = self.watch(&mut Running(child), start)?;
         let console = fs::read(self.console)?;
         let console = String::from_utf8_lossy(&console).into_owned();
         Ok(Run { console, ended, took: start.elapsed() })
@@ -95,7 +96,7 @@ impl Machine<'_> {
             // the kernel patched on the other one.
             Accelerator::Tcg => ("tcg,thread=single", self.arch.emulated_cpu, "init_on_alloc=0"),
         };
-        let mut command = ending_with_us(self.arch.emulator);
+        let mut command = self.emulator.command();
         command.args(["-accel", accelerator, "-cpu", cpu, "-machine", self.arch.machine]);
         command.args(["-smp", "2", "-m", "2048", "-no-reboot", "-nodefaults", "-display", "none"]);
         command.args(["-serial", "stdio", "-kernel"]).arg(self.kernel);
@@ -107,7 +108,7 @@ impl Machine<'_> {
         command
     }
 
-    fn watch(&self, emulator: &mut Emulator, start: Instant) -> Result<Ended> {
+    fn watch(&self, emulator: &mut Running, start: Instant) -> Result<Ended> {
         let Patience { silence, whole } = self.patience;
         let (mut written, mut last) = (0, start);
         while emulator.0.try_wait().context("cannot watch the emulator")?.is_none() {
@@ -125,14 +126,6 @@ impl Machine<'_> {
         }
         Ok(Ended::Alone)
     }
-}
-
-/// A program that the kernel kills when we end in a way that leaves us no time to.
-fn ending_with_us(program: &str) -> Command {
-    let Some(setpriv) = shell::find("setpriv") else { return Command::new(program) };
-    let mut command = Command::new(setpriv);
-    command.args(["--pdeathsig", "KILL", "--", program]);
-    command
 }
 
 impl Accelerator {

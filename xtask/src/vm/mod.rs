@@ -5,6 +5,7 @@ mod arch;
 mod cpio;
 mod cross;
 pub(crate) mod elf;
+mod emulator;
 mod guest;
 mod kernel;
 mod machine;
@@ -25,6 +26,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use arch::{Arch, Named};
 use cross::Cross;
+use emulator::Emulator;
 use guest::Guest;
 use kernel::{Kernel, Wanted};
 use machine::{Accelerator, Machine, Patience};
@@ -118,14 +120,15 @@ fn prepare(
     args: &[String],
     directory: &Path,
 ) -> Result<Vec<Ready>> {
-    setup::virtual_machines(arch.emulator, arch.emulator_package)?;
+    setup::virtual_machines()?;
+    let emulator = Emulator::of(arch, directory)?;
     let packages = packages(arch, directory)?;
     let kernels = kernels(options, arch, &packages)?;
     let guest = guest(arch, &packages, directory)?;
     let mut accelerator = None;
     let mut ready = Vec::new();
     for kernel in kernels {
-        let place = Place::prepare(directory, &kernel, guest.clone(), args)?;
+        let place = Place::prepare(directory, &kernel, guest.clone(), args, emulator.clone())?;
         let accelerator = match accelerator {
             Some(known) => known,
             None => *accelerator.insert(probe(arch, &kernel, &place)?),
@@ -138,7 +141,7 @@ fn prepare(
 /// Debian's packages for machines of an architecture.
 fn packages(arch: &Arch, directory: &Path) -> Result<Packages> {
     let cache = directory.join("packages").join(arch.debian);
-    if arch.is_ours() { Packages::native(cache) } else { Packages::foreign(arch.debian, cache) }
+    if arch.is_ours() { Packages::native(cache) } else { Packages::apart(arch.debian, cache) }
 }
 
 fn kernels(options: &Options, arch: &Arch, packages: &Packages) -> Result<Vec<Kernel>> {
@@ -170,10 +173,17 @@ fn guest(arch: &'static Arch, packages: &Packages, directory: &Path) -> Result<G
 struct Place {
     initramfs: PathBuf,
     console: PathBuf,
+    emulator: Emulator,
 }
 
 impl Place {
-    fn prepare(directory: &Path, kernel: &Kernel, guest: Guest, args: &[String]) -> Result<Self> {
+    fn prepare(
+        directory: &Path,
+        kernel: &Kernel,
+        guest: Guest,
+        args: &[String],
+        emulator: Emulator,
+    ) -> Result<Self> {
         let directory = directory.join(&kernel.release);
         fs::create_dir_all(&directory)
             .with_context(|| format!("cannot make {}", directory.display()))?;
@@ -185,6 +195,7 @@ impl Place {
         let place = Self {
             initramfs: directory.join("initramfs.cpio"),
             console: directory.join("console.log"),
+            emulator,
         };
         fs::write(&place.initramfs, initramfs)
             .with_context(|| format!("cannot write {}", place.initramfs.display()))?;
@@ -198,8 +209,8 @@ impl Place {
         kernel: &'a Kernel,
         patience: Patience,
     ) -> Machine<'a> {
-        let Self { initramfs, console } = self;
-        Machine { arch, accelerator, kernel: &kernel.image, initramfs, console, patience }
+        let Self { initramfs, console, emulator } = self;
+        Machine { arch, emulator, accelerator, kernel: &kernel.image, initramfs, console, patience }
     }
 }
 

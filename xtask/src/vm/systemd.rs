@@ -9,6 +9,7 @@ use super::{
     PATIENCE,
     arch::Arch,
     cpio::Archive,
+    emulator::Emulator,
     kernel::{Kernel, Wanted},
     machine::{Accelerator, Machine},
     modules::{Module, Modules},
@@ -62,8 +63,9 @@ const GOOD: &str = "vm: the script is done";
 /// ends it. What is written is kept in target/vm/systemd/console.log.
 pub(crate) fn run(root: &Path, script: &str) -> Result<String> {
     let arch = Arch::of_this_machine()?;
-    setup::virtual_machines(arch.emulator, arch.emulator_package)?;
+    setup::virtual_machines()?;
     let directory = shell::workspace().join("target/vm");
+    let emulator = Emulator::of(arch, &directory)?;
     let packages = packages(arch, &directory)?;
     let series = arch.series.last().context("each architecture has a kernel")?;
     let kernel = Kernel::get(&Wanted::Series((*series).to_owned()), None, arch, &packages)?;
@@ -74,6 +76,7 @@ pub(crate) fn run(root: &Path, script: &str) -> Result<String> {
         .with_context(|| format!("cannot write {}", initramfs.display()))?;
     let machine = Machine {
         arch,
+        emulator: &emulator,
         accelerator: Accelerator::Tcg,
         kernel: &kernel.image,
         initramfs: &initramfs,
