@@ -198,10 +198,10 @@ pub struct OutputArgs {
     )]
     pub rotate_keep: u32,
 
-    /// Events that wait for each output; beyond, they are dropped and counted. Standard output alone
-    /// has no buffer but the kernel's
-    #[arg(long, value_name = "SIZE", default_value = "8MiB")]
-    pub output_buffer: Size,
+    /// Events that wait for each output; beyond, they are dropped and counted [default: as much as all
+    /// ring buffers hold, at least 8MiB]
+    #[arg(long, value_name = "SIZE")]
+    pub output_buffer: Option<Size>,
 }
 
 /// Bounds of memory and time, each with its default.

@@ -50,9 +50,11 @@ pub fn run(live: Live, config: Config, reading: Reading) -> Result<()> {
         true => || Ok(()),
         false => || sandbox::enter(CapabilitySet::empty()),
     };
+    // What the rings hold is decoded faster than some outputs write.
+    let buffer = rings::total(&live, config.options.limits.payload) as usize;
     let opened = Opened {
         endpoint: live.metrics.map(endpoint::bind).transpose()?,
-        outputs: Outputs::open(&config.outputs, Overflow::Drop, begin)?,
+        outputs: Outputs::open(&config.outputs, Overflow::Drop, buffer, begin)?,
     };
     if let Some(wanted) = &live.netns {
         // Before there are threads and sockets, which all are to be inside.

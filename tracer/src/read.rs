@@ -46,7 +46,7 @@ pub fn stdin(config: &Config) -> Result<()> {
 
 fn capture(input: impl Read, name: &str, config: &Config) -> Result<()> {
     let mut reader = Reader::new(input).with_context(|| format!("cannot read {name}"))?;
-    let outputs = Outputs::open(&config.outputs, Overflow::Wait, || Ok(()))?;
+    let outputs = Outputs::open(&config.outputs, Overflow::Wait, 0, || Ok(()))?;
     let mut run = Run {
         pipeline: Pipeline::several(config, vec![outputs.feed()]).remove(0),
         config,

@@ -49,7 +49,7 @@ pub(super) fn wanted_outputs(
     looks: Looks,
 ) -> Result<Vec<Wanted>, String> {
     let OutputArgs { rotate_size, rotate_age, rotate_keep, output_buffer } = *arguments;
-    if output_buffer.0 < MIN_OUTPUT_BUFFER {
+    if output_buffer.is_some_and(|size| size.0 < MIN_OUTPUT_BUFFER) {
         return Err("the output buffer must be 256KiB or more".to_owned());
     }
     if rotate_size.is_some_and(|size| size.0 < MIN_ROTATE_SIZE) {
@@ -64,8 +64,8 @@ pub(super) fn wanted_outputs(
         age: rotate_age.map(|age| age.0),
         keep: rotate_keep,
     };
-    let wanted =
-        |target| Wanted { look: looks.of(&target), target, buffer: output_buffer.0, rotation };
+    let buffer = output_buffer.map(|size| size.0);
+    let wanted = |target| Wanted { look: looks.of(&target), target, buffer, rotation };
     Ok(targets.into_iter().map(wanted).collect())
 }
 

@@ -57,7 +57,7 @@ impl Tracing {
                     Asked::End => return Ok(()),
                     Asked::Reload => is_asked_to_reload = true,
                 },
-                ended = consumers.next_to_end() => return ended.map(drop),
+                ended = consumers.ended() => return ended,
                 config = once(&mut changed) => {
                     self.go_on_with(config).await;
                     service.ready(&self.describe());

@@ -4,7 +4,11 @@
 use std::{future::Future, sync::Arc, thread, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
-use tokio::{sync::oneshot, task::JoinSet, time::sleep};
+use tokio::{
+    sync::{Notify, oneshot},
+    task::JoinSet,
+    time::sleep,
+};
 
 use super::{
     consumer::{Consumer, Ended, set_clock},
@@ -20,7 +24,7 @@ use crate::{
     output::summary,
     pipeline::{Change, Finished, Listening, Pipeline},
     session::busiest,
-    sink::{Monitor, Outputs, standard_output},
+    sink::{Monitor, Outputs},
 };
 
 /// Signals that come so close together are one.
@@ -34,6 +38,8 @@ pub(super) struct Consumers {
     at_work: JoinSet<Result<Ended>>,
     ended: Vec<Ended>,
     outputs: Outputs,
+    /// An output has failed that the run cannot go on without.
+    failed: Arc<Notify>,
     /// To each of them.
     orders: Vec<Orders>,
 }
@@ -57,7 +63,10 @@ impl Consumers {
             begin(first, source, interfaces, config)?;
         }
         let (at_work, ended, orders) = Default::default();
-        let mut consumers = Self { at_work, ended, outputs, orders };
+        let failed = Arc::<Notify>::default();
+        let told = Arc::clone(&failed);
+        outputs.on_failure(move || told.notify_one());
+        let mut consumers = Self { at_work, ended, outputs, failed, orders };
         for (number, (capture, pipeline)) in captures.into_iter().zip(pipelines).enumerate() {
             let inbox = consumers.inbox()?;
             let mut consumer = Consumer::new(capture, pipeline, inbox);
@@ -91,8 +100,17 @@ impl Consumers {
         Ok(())
     }
 
+    /// Waits until one of them has ended, or an output without which they need not go on.
+    pub(super) async fn ended(&mut self) -> Result<()> {
+        let failed = Arc::clone(&self.failed);
+        tokio::select! {
+            ended = self.next_to_end() => ended.map(drop),
+            () = failed.notified() => Ok(()),
+        }
+    }
+
     /// Waits until one of them has ended. None is left: false.
-    pub(super) async fn next_to_end(&mut self) -> Result<bool> {
+    async fn next_to_end(&mut self) -> Result<bool> {
         let Some(ended) = self.at_work.join_next().await else { return Ok(false) };
         self.ended.push(ended.context("the decoder has failed")??);
         Ok(true)
@@ -211,11 +229,8 @@ fn begin(
     };
     set_clock(pipeline);
     pipeline.start(clock::monotonic(), &listening);
-    // A full disk is an error right now; a reader who does not read must not keep signals waiting.
-    if standard_output::has_room() {
-        pipeline.flush().context("cannot write the output")?;
-    }
-    Ok(())
+    // Whoever waits for it is not to wait for traffic.
+    pipeline.flush().context("cannot write the output")
 }
 
 /// The command that lists the ports in use where we trace.

@@ -42,9 +42,7 @@ pub(super) async fn trace(
     let settings = Settings {
         ports: &config.ports,
         snaplen: live.snaplen,
-        buffer: live
-            .ring_size
-            .unwrap_or_else(|| rings::for_this_machine(config.options.limits.payload)),
+        buffer: rings::total(&live, config.options.limits.payload),
     };
     let packets = Packets::open(&names, settings)?;
     if !live.keep_privileges {
@@ -79,7 +77,7 @@ pub(super) async fn trace(
                     }
                 }
             },
-            ended = consumers.next_to_end() => {
+            ended = consumers.ended() => {
                 ended?;
                 break;
             }

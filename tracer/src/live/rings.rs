@@ -39,8 +39,7 @@ impl Rings {
             None if can_have_several => count_for(cpus()),
             None => 1,
         };
-        let size = live.ring_size.unwrap_or_else(|| for_this_machine(payload_limit));
-        Ok(Self { count, size: part(size, count) })
+        Ok(Self { count, size: part(total(live, payload_limit), count) })
     }
 }
 
@@ -60,12 +59,17 @@ fn cpus() -> u64 {
     std::thread::available_parallelism().map_or(1, usize::from) as u64
 }
 
-/// Bytes for all ring buffers. They hold what comes while the consumer waits for a CPU, or before
+/// Bytes for all ring buffers, as the user wants them, or as it suits the machine.
+pub(super) fn total(live: &Live, payload_limit: usize) -> u32 {
+    live.ring_size.unwrap_or_else(|| for_this_machine(payload_limit))
+}
+
+/// What suits this machine: room for what comes while the consumer waits for a CPU, or before
 /// it has said which frames need not be copied: with 8 MiB on two busy CPUs, 10 of 120 half-second
 /// streams of 0.6 to 2.4 GB/s lost records, with 32 MiB none of 72. More CPUs send more. Half of the
 /// last-level cache is enough: what does not stay in it slows down bulk traffic. Where whole
 /// payloads are shown, not to lose counts more than speed.
-pub(super) fn for_this_machine(payload_limit: usize) -> u32 {
+fn for_this_machine(payload_limit: usize) -> u32 {
     choose(cpus(), last_level_cache(), total_memory(), payload_limit > LARGE_PAYLOAD)
 }
 

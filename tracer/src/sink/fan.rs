@@ -4,7 +4,7 @@
 use std::{mem, sync::Arc};
 
 use super::{
-    Failed,
+    Failure,
     batch::Batch,
     counters::Counters,
     queue::{Pushed, Sender},
@@ -21,7 +21,7 @@ pub struct Fan {
     /// From the time of segments to the wall clock's.
     pub(super) clock: WallClock,
     pub(super) dropped: Arc<Counters>,
-    pub(super) failed: Arc<Failed>,
+    pub(super) failure: Arc<Failure>,
 }
 
 /// A look, and the outputs that have it.
@@ -34,8 +34,8 @@ struct Channel {
 }
 
 impl Fan {
-    pub(super) fn new(dropped: Arc<Counters>, failed: Arc<Failed>) -> Self {
-        Self { channels: Vec::new(), clock: WallClock::default(), dropped, failed }
+    pub(super) fn new(dropped: Arc<Counters>, failure: Arc<Failure>) -> Self {
+        Self { channels: Vec::new(), clock: WallClock::default(), dropped, failure }
     }
 
     /// Has an output get all events from now on.

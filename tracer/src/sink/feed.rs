@@ -1,11 +1,8 @@
-//! What a pipeline writes to: standard output, by itself, or the queues of several outputs.
+//! What a pipeline writes to: the queues of outputs, or, where it may wait, standard output by itself.
 
-use std::{
-    io::{self, Write},
-    sync::{Arc, atomic::Ordering::Relaxed},
-};
+use std::io::{self, Write};
 
-use super::{Amount, Counters, Fan};
+use super::{Amount, Fan};
 use crate::{
     event::{Event, Sink},
     output::{Look, Output, WallClock},
@@ -13,8 +10,8 @@ use crate::{
 
 /// What a pipeline writes to.
 pub enum Feed {
-    /// It writes itself, and waits for whoever reads. What outputs before had no room for is counted.
-    Direct(Output, Arc<Counters>),
+    /// It writes itself, and waits for whoever reads.
+    Direct(Output),
     /// It hands over, and waits for nobody.
     Queued(Fan),
 }
@@ -22,13 +19,13 @@ pub enum Feed {
 impl Feed {
     /// Writes to `to` itself.
     pub fn direct(look: Look, to: Box<dyn Write + Send>) -> Self {
-        Self::Direct(Output::new(look, to), Arc::default())
+        Self::Direct(Output::new(look, to))
     }
 
     /// Sets the clock that shows the time of events.
     pub fn set_clock(&mut self, clock: WallClock) {
         match self {
-            Self::Direct(output, _) => output.clock = clock,
+            Self::Direct(output) => output.clock = clock,
             Self::Queued(fan) => fan.clock = clock,
         }
     }
@@ -36,7 +33,7 @@ impl Feed {
     /// Writes, or hands over, what was collected.
     pub fn flush(&mut self) -> io::Result<()> {
         match self {
-            Self::Direct(output, _) => output.flush(),
+            Self::Direct(output) => output.flush(),
             Self::Queued(fan) => {
                 fan.flush();
                 Ok(())
@@ -47,15 +44,15 @@ impl Feed {
     /// Whether it is no use to go on.
     pub fn has_failed(&self) -> bool {
         match self {
-            Self::Direct(output, _) => output.has_failed(),
-            Self::Queued(fan) => fan.failed.load(Relaxed),
+            Self::Direct(output) => output.has_failed(),
+            Self::Queued(fan) => fan.failure.has_been(),
         }
     }
 
     /// Events that all outputs together had no room for.
     pub fn dropped(&self) -> Amount {
         match self {
-            Self::Direct(_, dropped) => dropped.amount(),
+            Self::Direct(_) => Amount::default(),
             Self::Queued(fan) => fan.dropped.amount(),
         }
     }
@@ -64,7 +61,7 @@ impl Feed {
 impl Sink for Feed {
     fn emit(&mut self, event: &Event<'_>) {
         match self {
-            Self::Direct(output, _) => output.emit(event),
+            Self::Direct(output) => output.emit(event),
             Self::Queued(fan) => fan.emit(event),
         }
     }

@@ -1,8 +1,9 @@
 //! Where events go: pipelines hand over what they have formatted, and each output writes it in a thread
-//! of its own, at its own pace. Standard output alone is written by the pipelines themselves.
+//! of its own, at its own pace. Where a file is read to standard output alone, its pipeline writes itself.
 
 mod batch;
 mod counters;
+mod failure;
 mod fan;
 mod feed;
 mod file;
@@ -11,7 +12,7 @@ mod nursery;
 mod queue;
 mod rotation;
 mod socket;
-pub(crate) mod standard_output;
+mod standard_output;
 mod target;
 mod told;
 mod worker;
@@ -28,9 +29,10 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow};
 
-use crate::output::{Look, Output};
+use crate::output::Look;
 pub use batch::Amount;
 pub use counters::Counters;
+use failure::Failure;
 use fan::Fan;
 pub use feed::Feed;
 use file::LogFile;
@@ -51,11 +53,14 @@ pub struct Wanted {
     pub target: Target,
     /// How they look.
     pub look: Look,
-    /// Bytes that wait for it at most.
-    pub buffer: usize,
+    /// Bytes that wait for it at most; `None`: as many as for all of which nobody has said.
+    pub buffer: Option<usize>,
     /// When it gives way to a new file, if it is one.
     pub rotation: Rotation,
 }
+
+/// Bytes that wait for an output at least, unless somebody says otherwise.
+const LEAST_BUFFER: usize = 8 << 20;
 
 /// What happens to events that an output has no room for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,20 +72,19 @@ pub enum Overflow {
     Wait,
 }
 
-/// Whether an output has failed for good.
-type Failed = AtomicBool;
-
 /// All outputs of a run.
 pub struct Outputs {
     running: Vec<Running>,
     /// Those that are not wanted any more.
     leaving: Vec<Leaving>,
-    /// How standard output looks, where it is the only one.
-    alone: Option<Look>,
+    /// How standard output looks, where a pipeline that may wait writes it itself.
+    direct: Option<Look>,
+    /// Bytes that wait for an output of which nobody has said how many.
+    buffer: usize,
     overflow: Overflow,
     nursery: Nursery,
     dropped: Arc<Counters>,
-    failed: Arc<Failed>,
+    failure: Arc<Failure>,
     monitor: Monitor,
 }
 
@@ -89,20 +93,26 @@ struct Running {
     wanted: Wanted,
     sender: Sender,
     told: Arc<Told>,
-    thread: JoinHandle<Result<(), Loss>>,
+    /// It is standard output, and there is no other: nobody would see the run go on without it.
+    is_alone: Arc<AtomicBool>,
+    thread: Writing,
 }
+
+/// The thread of an output.
+type Writing = JoinHandle<Result<(), Loss>>;
 
 /// An output that nobody can give more, and that may have something left to write.
 struct Leaving {
     told: Arc<Told>,
     observer: Observer,
-    thread: JoinHandle<Result<(), Loss>>,
+    thread: Writing,
 }
 
 impl Running {
     /// Ends while the run goes on.
     fn retire(self) -> Leaving {
         self.told.note_leaving();
+        self.is_alone.store(false, Relaxed);
         self.leave()
     }
 
@@ -136,27 +146,34 @@ type Observed = (Arc<Told>, Observer);
 
 impl Outputs {
     /// Opens them all, and starts their threads, now and later where we are now, from one that begins so.
-    pub fn open(wanted: &[Wanted], overflow: Overflow, begin: Begin) -> Result<Self> {
-        let (dropped, failed, monitor) = Default::default();
+    /// `buffer` is for those of which nobody has said how many bytes may wait, unless that is too little.
+    pub fn open(
+        wanted: &[Wanted],
+        overflow: Overflow,
+        buffer: usize,
+        begin: Begin,
+    ) -> Result<Self> {
+        let buffer = buffer.max(LEAST_BUFFER);
+        let (dropped, failure, monitor) = Default::default();
         let (running, leaving) = Default::default();
         let nursery = Nursery::new(begin)?;
+        let direct = match wanted {
+            [only] if overflow == Overflow::Wait && only.target == Target::Stdout => {
+                Some(only.look)
+            }
+            _ => None,
+        };
         let mut outputs =
-            Self { running, leaving, alone: None, overflow, nursery, dropped, failed, monitor };
-        outputs.set(wanted)?;
+            Self { running, leaving, direct, buffer, overflow, nursery, dropped, failure, monitor };
+        if direct.is_none() {
+            outputs.set(wanted)?;
+        }
         Ok(outputs)
     }
 
     /// Changes them. Those that are wanted as before stay as they are; the others end when no pipeline
     /// has a [`Feed`] any more that leads to them. When this fails, nothing has changed.
     pub fn set(&mut self, wanted: &[Wanted]) -> Result<()> {
-        if let [Wanted { target: Target::Stdout, look, .. }] = wanted
-            && !self.has_queue(&Target::Stdout)
-        {
-            self.alone = Some(*look);
-            self.leaving.extend(self.running.drain(..).map(Running::retire));
-            self.look_after();
-            return Ok(());
-        }
         let is_new = |wanted: &&Wanted| self.running.iter().all(|old| old.wanted != **wanted);
         let opened = wanted.iter().filter(is_new).map(|new| Ok((new, place(new)?)));
         let opened = opened.collect::<Result<Vec<_>>>()?;
@@ -165,19 +182,16 @@ impl Outputs {
         let leaving = self.running.extract_if(.., |old| !wanted.contains(&old.wanted));
         self.leaving.extend(leaving.map(Running::retire));
         self.running.extend(started);
-        self.alone = None;
+        let is_alone = matches!(wanted, [Wanted { target: Target::Stdout, .. }]);
+        for running in &self.running {
+            running.is_alone.store(is_alone, Relaxed);
+            if is_alone && running.thread.is_finished() {
+                // Its reader had left while there were others.
+                self.failure.note();
+            }
+        }
         self.look_after();
         Ok(())
-    }
-
-    /// Whether something may wait for it that comes before whatever is written now.
-    fn has_queue(&self, target: &Target) -> bool {
-        let name = target.to_string();
-        self.running.iter().any(|running| running.told.name() == name)
-            || self
-                .leaving
-                .iter()
-                .any(|leaving| leaving.told.name() == name && !leaving.thread.is_finished())
     }
 
     /// Has those looked at that have not ended.
@@ -190,37 +204,49 @@ impl Outputs {
         self.monitor.watch(running.chain(leaving).collect());
     }
 
-    fn start(&self, wanted: &Wanted, place: Box<dyn Place>) -> Result<Running> {
+    fn start(&mut self, wanted: &Wanted, place: Box<dyn Place>) -> Result<Running> {
         let Wanted { target, look, buffer, .. } = wanted;
-        let (sender, receiver) = queue(*buffer, self.overflow, Arc::clone(&self.dropped));
-        let told = Arc::new(Told::new(target, *buffer));
+        let buffer = buffer.unwrap_or(self.buffer);
+        let (sender, receiver) = queue(buffer, self.overflow, Arc::clone(&self.dropped));
+        let told = Arc::new(Told::new(target, buffer));
+        let is_alone = Arc::<AtomicBool>::default();
         let worker = Worker {
             receiver,
             place,
             look: *look,
             overflow: self.overflow,
             told: Arc::clone(&told),
+            is_alone: Arc::clone(&is_alone),
         };
-        let (failed, name) = (Arc::clone(&self.failed), Arc::clone(&told));
-        // While a capture goes on, none fails but one that nobody gives more.
-        let ends_all = self.overflow == Overflow::Wait;
+        let (failure, name) = (Arc::clone(&self.failure), Arc::clone(&told));
+        let (overflow, ends_all) = (self.overflow, Arc::clone(&is_alone));
+        let before = self.take_leaving(told.name());
         let run = move || {
+            // What it still writes, and may have written half of, comes first. It tells of its own end.
+            before.into_iter().for_each(|before| drop(before.join()));
             worker.run().inspect_err(|loss| {
-                failed.fetch_or(ends_all, Relaxed);
                 name.tell_of_loss(loss);
+                if overflow == Overflow::Wait || ends_all.load(Relaxed) {
+                    failure.note();
+                }
             })
         };
         let thread = self.nursery.start("output", run)?;
-        Ok(Running { wanted: wanted.clone(), sender, told, thread })
+        Ok(Running { wanted: wanted.clone(), sender, told, is_alone, thread })
+    }
+
+    /// The threads that still write to the output of this name, which is wanted again.
+    fn take_leaving(&mut self, name: &str) -> Vec<Writing> {
+        let again = self.leaving.extract_if(.., |leaving| leaving.told.name() == name);
+        again.map(|leaving| leaving.thread).collect()
     }
 
     /// A pipeline's way to them all.
     pub fn feed(&self) -> Feed {
-        if let Some(look) = self.alone {
-            let output = Output::new(look, Box::new(StandardOutput));
-            return Feed::Direct(output, Arc::clone(&self.dropped));
+        if let Some(look) = self.direct {
+            return Feed::direct(look, Box::new(StandardOutput));
         }
-        let mut fan = Fan::new(Arc::clone(&self.dropped), Arc::clone(&self.failed));
+        let mut fan = Fan::new(Arc::clone(&self.dropped), Arc::clone(&self.failure));
         for Running { wanted, sender, told, .. } in &self.running {
             fan.add(wanted.look, sender.clone(), Arc::clone(told));
         }
@@ -235,6 +261,12 @@ impl Outputs {
     /// What looks at them.
     pub fn monitor(&self) -> Monitor {
         self.monitor.clone()
+    }
+
+    /// Has this done when an output fails that the run cannot go on without.
+    #[cfg(feature = "live")]
+    pub fn on_failure(&self, tell: impl Fn() + Send + Sync + 'static) {
+        self.failure.tell_by(Box::new(tell));
     }
 
     /// Has files opened again that somebody has given other names.
@@ -264,8 +296,7 @@ impl Leaving {
         let name = told.name();
         match thread.join() {
             Ok(Ok(())) => None,
-            // In words: a pipe that a collector has closed is not standard output's, whose reader may go.
-            Ok(Err(loss)) => Some(anyhow!(loss.of(name))),
+            Ok(Err(loss)) => Some(loss.into_error(name)),
             Err(_) => Some(anyhow!("the thread that writes {name} has failed")),
         }
     }

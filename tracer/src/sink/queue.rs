@@ -47,10 +47,8 @@ struct State {
     /// Events that were written.
     written: u64,
     senders: usize,
-    /// Nobody takes anything any more,
+    /// Nobody takes anything any more: its reader has left, or it has failed, which ends the run.
     is_abandoned: bool,
-    /// and nobody misses it.
-    is_over: bool,
     is_to_reopen: bool,
 }
 
@@ -94,7 +92,7 @@ pub(super) enum Paused {
 /// What became of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pushed {
-    /// It is in the queue, or nobody is there who would want it.
+    /// It is in the queue, or nobody is there who would take it.
     Whole,
     /// It is the first of which something was dropped since there was room.
     BeginsToDrop,
@@ -130,7 +128,7 @@ impl Shared {
 
     /// How many of a batch's first events can be taken.
     fn fitting(&self, state: &State, batch: &Batch) -> usize {
-        if state.is_abandoned || state.is_dropping && state.held > self.limit / 2 {
+        if state.is_dropping && state.held > self.limit / 2 {
             return 0;
         }
         // A batch is small, unless it has an event that is larger than the queue: that has to come
@@ -178,8 +176,7 @@ impl Sender {
         if self.shared.overflow == Overflow::Wait {
             state = self.wait_for_room(state, batch);
         }
-        let is_failing = state.is_abandoned && self.shared.overflow == Overflow::Wait;
-        if state.is_over || is_failing {
+        if state.is_abandoned {
             return Pushed::Whole;
         }
         let fitting = self.shared.fitting(&state, batch);
@@ -280,11 +277,6 @@ impl Receiver {
             let waited = self.shared.orders.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-    }
-
-    /// Leaves as one who has what it wanted: what still comes is no loss.
-    pub(super) fn leave(self) {
-        self.shared.state().is_over = true;
     }
 
     /// Gives up: what is in the queue, and `more`, counts as dropped. How much that is comes out.

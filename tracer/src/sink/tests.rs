@@ -1,6 +1,6 @@
 //! Outputs that change while a run goes on.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, slice, sync::mpsc};
 
 use tempfile::TempDir;
 
@@ -23,7 +23,7 @@ impl Disk {
         Wanted {
             target: Target::File(self.path(name)),
             look: Look::Json,
-            buffer: 1 << 20,
+            buffer: Some(1 << 20),
             rotation: Rotation { size: None, age: None, keep: 1 },
         }
     }
@@ -48,7 +48,7 @@ fn emit(feed: &mut Feed, number: u64) {
 fn outputs_change_between_two_events_and_none_is_lost() {
     let disk = Disk::new();
     let wanted = ["stays", "goes", "comes"].map(|name| disk.wanted(name));
-    let mut outputs = Outputs::open(&wanted[..2], Overflow::Drop, || Ok(())).unwrap();
+    let mut outputs = Outputs::open(&wanted[..2], Overflow::Drop, 0, || Ok(())).unwrap();
     let mut feeds = [outputs.feed(), outputs.feed()];
     emit(&mut feeds[0], 1);
     // Opened again it would be another file.
@@ -78,7 +78,7 @@ fn outputs_change_between_two_events_and_none_is_lost() {
 fn an_output_that_is_not_wanted_any_more_ends_and_is_not_looked_at_any_more() {
     let disk = Disk::new();
     let wanted = ["stays", "goes"].map(|name| disk.wanted(name));
-    let mut outputs = Outputs::open(&wanted, Overflow::Drop, || Ok(())).unwrap();
+    let mut outputs = Outputs::open(&wanted, Overflow::Drop, 0, || Ok(())).unwrap();
     let mut feed = outputs.feed();
     emit(&mut feed, 1);
     outputs.set(&wanted[..1]).unwrap();
@@ -99,7 +99,7 @@ fn an_output_that_is_not_wanted_any_more_ends_and_is_not_looked_at_any_more() {
 fn outputs_that_cannot_be_opened_leave_the_others_as_they_were() {
     let disk = Disk::new();
     let wanted = ["good", "also", "no/such"].map(|name| disk.wanted(name));
-    let mut outputs = Outputs::open(&wanted[..1], Overflow::Drop, || Ok(())).unwrap();
+    let mut outputs = Outputs::open(&wanted[..1], Overflow::Drop, 0, || Ok(())).unwrap();
     let told = outputs.set(&wanted[1..]).unwrap_err();
     assert!(format!("{told:#}").contains("no/such: No such file"), "{told:#}");
     let mut feed = outputs.feed();
@@ -113,25 +113,81 @@ fn outputs_that_cannot_be_opened_leave_the_others_as_they_were() {
     assert_eq!(disk.numbers("good"), [1]);
 }
 
+/// Standard output, of which nothing is written here: cargo's tests share it.
+fn stdout() -> Wanted {
+    Wanted { target: Target::Stdout, ..Disk::new().wanted("") }
+}
+
 #[test]
-fn standard_output_alone_is_written_by_whoever_decodes() {
-    let stdout = Wanted { target: Target::Stdout, ..Disk::new().wanted("") };
-    let mut outputs = Outputs::open(&[stdout], Overflow::Drop, || Ok(())).unwrap();
-    assert!(matches!(outputs.feed(), Feed::Direct(..)));
+fn standard_output_alone_has_a_queue_unless_a_file_is_read() {
+    let outputs = Outputs::open(&[stdout()], Overflow::Wait, 0, || Ok(())).unwrap();
+    assert!(matches!(outputs.feed(), Feed::Direct(_)));
     assert!(outputs.monitor().states().is_empty());
-    let disk = Disk::new();
-    outputs.set(&[disk.wanted("file")]).unwrap();
+    outputs.finish().unwrap();
+    let outputs = Outputs::open(&[stdout()], Overflow::Drop, 0, || Ok(())).unwrap();
     assert!(matches!(outputs.feed(), Feed::Queued(_)));
+    assert_eq!(outputs.monitor().states().len(), 1);
     outputs.finish().unwrap();
 }
 
 #[test]
-fn standard_output_keeps_its_queue_where_something_may_wait_in_it() {
+fn a_run_ends_with_standard_output_only_as_long_as_that_is_alone() {
     let disk = Disk::new();
-    let stdout = Wanted { target: Target::Stdout, ..disk.wanted("") };
-    let both = [stdout.clone(), disk.wanted("file")];
-    let mut outputs = Outputs::open(&both, Overflow::Drop, || Ok(())).unwrap();
-    outputs.set(&[stdout]).unwrap();
-    assert!(matches!(outputs.feed(), Feed::Queued(_)));
+    let both = [stdout(), disk.wanted("file")];
+    let mut outputs = Outputs::open(&both[..1], Overflow::Drop, 0, || Ok(())).unwrap();
+    let is_alone = Arc::clone(&outputs.running[0].is_alone);
+    let is_alone = || is_alone.load(Relaxed);
+    assert!(is_alone());
+    outputs.set(&both).unwrap();
+    assert!(!is_alone());
+    outputs.set(&both[..1]).unwrap();
+    assert!(is_alone());
+    outputs.set(&both[1..]).unwrap();
+    assert!(!is_alone() && !outputs.running[0].is_alone.load(Relaxed));
     outputs.finish().unwrap();
+}
+
+#[test]
+fn an_output_that_is_wanted_again_begins_behind_what_it_still_has_to_write() {
+    let disk = Disk::new();
+    let [name, other] = ["again", "other"].map(|name| disk.wanted(name));
+    let mut outputs = Outputs::open(slice::from_ref(&name), Overflow::Drop, 0, || Ok(())).unwrap();
+    let mut old = outputs.feed();
+    outputs.set(slice::from_ref(&other)).unwrap();
+    outputs.set(slice::from_ref(&name)).unwrap();
+    let mut new = outputs.feed();
+    emit(&mut new, 2);
+    new.flush().unwrap();
+    emit(&mut old, 1);
+    drop((old, new));
+    outputs.finish().unwrap();
+    assert_eq!(disk.numbers("again"), [1, 2]);
+}
+
+#[test]
+fn who_is_to_know_of_a_failure_does() {
+    let disk = Disk::new();
+    let mut wanted = disk.wanted("");
+    wanted.target = Target::File("/dev/full".into());
+    for is_late in [false, true] {
+        let outputs =
+            Outputs::open(slice::from_ref(&wanted), Overflow::Wait, 0, || Ok(())).unwrap();
+        let (tell, told) = mpsc::channel();
+        let tell = move || tell.send(()).unwrap();
+        if !is_late {
+            outputs.on_failure(tell.clone());
+        }
+        let mut feed = outputs.feed();
+        emit(&mut feed, 1);
+        feed.flush().unwrap();
+        while !feed.has_failed() {
+            std::thread::yield_now();
+        }
+        if is_late {
+            outputs.on_failure(tell);
+        }
+        told.recv().unwrap();
+        drop(feed);
+        outputs.finish().unwrap_err();
+    }
 }

@@ -3,9 +3,14 @@
 
 use std::{
     io,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, SystemTime},
 };
+
+use anyhow::anyhow;
 
 use super::{
     Overflow,
@@ -49,19 +54,29 @@ pub(super) struct Worker {
     pub(super) look: Look,
     pub(super) overflow: Overflow,
     pub(super) told: Arc<Told>,
+    /// Nobody would see the run go on without it: it does not try again, and nobody leaves it quietly.
+    pub(super) is_alone: Arc<AtomicBool>,
 }
 
 /// How an output ended that has not written everything.
 pub(super) struct Loss {
     pub(super) error: io::Error,
     pub(super) lost: Amount,
+    /// Nobody wants it any more.
+    pub(super) is_unwanted: bool,
 }
 
 impl Loss {
     /// What is said of it.
     pub(super) fn of(&self, name: &str) -> String {
-        let Self { error, lost } = self;
+        let Self { error, lost, .. } = self;
         format!("cannot write {name}, {} events are lost: {error}", lost.events)
+    }
+
+    /// The same as an error: in words, unless it is known by its kind, as of `tracer | head`. A pipe that a
+    /// collector has closed is no such.
+    pub(super) fn into_error(self, name: &str) -> anyhow::Error {
+        if self.is_unwanted { self.error.into() } else { anyhow!(self.of(name)) }
     }
 }
 
@@ -114,11 +129,11 @@ impl Worker {
             }
         };
         match stop {
-            Stop::Over => {
-                self.receiver.leave();
-                Ok(())
+            Stop::Over => Ok(()),
+            Stop::Failed(error, left) => {
+                let is_unwanted = self.place.is_over(&error);
+                Err(Loss { error, lost: self.receiver.give_up(left), is_unwanted })
             }
-            Stop::Failed(error, left) => Err(Loss { error, lost: self.receiver.give_up(left) }),
         }
     }
 
@@ -143,10 +158,11 @@ impl Worker {
             if error.kind() == io::ErrorKind::Interrupted {
                 continue;
             }
-            if self.place.is_over(&error) {
+            let is_alone = self.is_alone.load(Relaxed);
+            if self.place.is_over(&error) && !is_alone {
                 return Err(Stop::Over);
             }
-            if is_last_attempt {
+            if is_last_attempt || is_alone {
                 return Err(Stop::Failed(error, portion.left()));
             }
             let paused = self.wait_for_better_times(&error, &mut trouble);

@@ -16,6 +16,7 @@ mod attached;
 mod client;
 mod device;
 mod foreign;
+mod held;
 mod kernel;
 mod log;
 mod netns;

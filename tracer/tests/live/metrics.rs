@@ -6,23 +6,21 @@ use std::{
     io::{ErrorKind, Read as _, Write as _},
     net::{Shutdown, SocketAddr, TcpStream},
     os::unix::net::UnixListener,
-    process::{Command, Stdio},
+    process::Command,
     thread,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
-
 use crate::{
     Script,
-    attached::{attached, is_one_set},
     client::Say,
     exposed::{Exposed, assert_adds_up},
     faults::SMALL_RING,
+    held::Held,
     netns::Namespace,
     observed::Event,
     server::{HANG, Server},
     talk,
-    tracer::{KilledOnDrop, Tracer, wait_for},
+    tracer::{Tracer, wait_for},
     traffic::SMALL,
 };
 
@@ -192,15 +190,12 @@ fn clients_that_misbehave_keep_nobody_out_and_hold_nothing_up() {
 }
 
 #[test]
-fn a_blocked_output_shows_in_what_waits() {
+fn a_thread_that_does_not_go_on_shows_in_what_waits() {
     let namespace = Namespace::new();
     let server = Server::start(&namespace, "127.0.0.1", 2);
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tracer"));
-    command.args(["--format", "json", "--metrics"]).args(SMALL_RING);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let child = namespace.run(|| command.spawn()).expect("the tracer starts");
-    let mut child = KilledOnDrop(child);
-    wait_for("the tracer to be attached", || is_one_set(&attached(&namespace)).then_some(()));
+    let options = [&["--port", "7272", "--metrics"][..], &SMALL_RING].concat();
+    let tracer = Tracer::start(&namespace, &options);
+    let held = Held::hold(tracer.pid(), "decode-0");
     let script: Script = |client| (0..400).for_each(|n| client.say(Say::text(n, 2000)));
     talk(&namespace, server, &[script; 2]);
     let exposed = scrape(&namespace);
@@ -208,8 +203,7 @@ fn a_blocked_output_shows_in_what_waits() {
     let used = exposed.value("tracer_ring_used_bytes{ring=\"0\"}");
     assert!(used > size / 2.0 && used <= size, "{used} of {size}");
     assert!(exposed.value("tracer_lost_segments_total") > 0.0);
-    let mut stdout = child.0.stdout.take().expect("it is piped");
-    let reader = thread::spawn(move || stdout.read_to_end(&mut Vec::new()));
+    drop(held);
     let empty = wait_for("the ring to be emptied", || {
         let exposed = scrape(&namespace);
         (exposed.value("tracer_ring_used_bytes{ring=\"0\"}") == 0.0).then_some(exposed)
@@ -217,9 +211,7 @@ fn a_blocked_output_shows_in_what_waits() {
     let all = empty.value("tracer_ring_fill_ratio_count");
     let not_full = empty.value("tracer_ring_fill_ratio_bucket{le=\"0.5\"}");
     assert!(all > not_full, "the consumer came to a ring that was more than half full");
-    kill_process(Pid::from_child(&child.0), Signal::INT).expect("the tracer is there");
-    wait_for("the tracer to end", || child.0.try_wait().expect("it is our child"));
-    reader.join().expect("no panic").expect("a pipe can be read");
+    assert!(tracer.interrupt().status.success());
 }
 
 #[test]

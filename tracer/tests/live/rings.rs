@@ -186,7 +186,7 @@ fn a_count_is_of_all_threads_together() {
 }
 
 #[test]
-fn threads_that_wait_for_a_reader_do_not_keep_it_from_ending() {
+fn several_threads_end_though_nobody_reads() {
     let namespace = Namespace::new();
     let server = Server::start(&namespace, "127.0.0.1", 8);
     let mut command = Command::new(env!("CARGO_BIN_EXE_tracer"));

@@ -81,7 +81,9 @@ fn bench(overflow: Overflow, script: &[Do], is_over: bool) -> Bench {
         is_over,
     };
     let told = Arc::new(Told::new("a test's output", 10_000));
-    let worker = Worker { receiver, place: Box::new(place), look: Look::Json, overflow, told };
+    let place = Box::new(place);
+    let (look, is_alone) = (Look::Json, Arc::default());
+    let worker = Worker { receiver, place, look, overflow, told, is_alone };
     Bench { sender, worker, taken, reopened, failing, counters }
 }
 
@@ -118,7 +120,7 @@ fn at_the_end_there_is_one_more_attempt_and_the_loss_is_counted() {
     sender.push(&of_lengths(&[4, 6]));
     sender.push(&of_lengths(&[7]));
     drop(sender);
-    let Loss { error, lost } = worker.run().unwrap_err();
+    let Loss { error, lost, .. } = worker.run().unwrap_err();
     assert_eq!(error.to_string(), "not now");
     assert_eq!(lost, Amount { events: 2, bytes: 13 });
     assert_eq!((counters.amount(), taken.lock().unwrap().len()), (lost, 5));
@@ -139,6 +141,19 @@ fn a_reader_that_has_left_is_no_loss() {
     assert!(worker.run().is_ok());
     sender.push(&of_lengths(&[4]));
     assert!(counters.amount().is_zero());
+}
+
+#[test]
+fn what_is_alone_is_not_tried_again_and_its_reader_is_missed() {
+    for is_over in [false, true] {
+        let Bench { sender, worker, counters, .. } = bench(Overflow::Drop, &[Do::Fail], is_over);
+        worker.is_alone.store(true, Relaxed);
+        sender.push(&of_lengths(&[4, 5]));
+        let loss = worker.run().unwrap_err();
+        assert_eq!((loss.lost.events, counters.amount().events), (2, 2));
+        let error = loss.into_error("a test's output");
+        assert_eq!(error.is::<io::Error>(), is_over, "{error}");
+    }
 }
 
 #[test]

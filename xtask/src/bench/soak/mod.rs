@@ -38,6 +38,8 @@ const DIRECTORY: &str = "soak";
 /// Played in turns, for so many seconds each.
 const LOADS: [&str; 6] = ["echo64", "deflate", "stream-64k-4", "many", "fanout", "stream-1m-1"];
 const SECONDS: f64 = 5.0;
+/// What waits for us where we are slower than the tracer is no leak.
+const SMALL_QUEUE: [&str; 2] = ["--output-buffer", "1MiB"];
 /// How often the tracer is stopped at the end.
 const STOPS: usize = 3;
 /// Between two looks.
@@ -103,7 +105,7 @@ pub(super) fn part(options: &Options) -> Result<()> {
 
 /// The soak proper.
 fn soak(tracer: &Path, time: Duration, table: &Path) -> Result<Vec<Finding>> {
-    let tracer = Tracer::start(tracer)?;
+    let tracer = Tracer::start(tracer, &SMALL_QUEUE)?;
     let mut samples = Samples::of(tracer.child.id())?;
     let mut table = BufWriter::new(fs::File::create(table).context("cannot write the table")?);
     writeln!(table, "{HEADING}")?;
@@ -179,7 +181,7 @@ fn slice(load: &str, mut at: impl FnMut(Moment) -> Result<()>) -> Result<(Report
 /// How the service fares while its tracer is stopped (SIGSTOP), in turns with one that runs, and what
 /// the tracer says of that.
 fn stopped(tracer: &Path) -> Result<()> {
-    let tracer = Tracer::start(tracer)?;
+    let tracer = Tracer::start(tracer, &[])?;
     let pid = Pid::from_child(&tracer.child);
     let stop_and_go = |moment| {
         let signal = if moment == Moment::Begin { Signal::STOP } else { Signal::CONT };
@@ -217,12 +219,12 @@ struct Tracer {
 
 impl Tracer {
     /// Starts it, and returns when it traces.
-    fn start(program: &Path) -> Result<Self> {
+    fn start(program: &Path, options: &[&str]) -> Result<Self> {
         // Nothing is left behind, whatever happens to us.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--"]).arg(program);
         command.args(["--port", &format!("{WATCHED},{}", rabble::PORT), "--format", "json"]);
-        command.args(["--stats-interval", "1"]);
+        command.args(["--stats-interval", "1"]).args(options);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().context("setpriv is missing")?;
         let stdout = child.stdout.take().context("no standard output")?;

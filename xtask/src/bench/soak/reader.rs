@@ -27,6 +27,8 @@ pub(super) struct Told {
     pub(super) opened: u64,
     pub(super) closed: u64,
     pub(super) gaps: u64,
+    /// Events that the output says it has left out.
+    pub(super) dropped: u64,
     /// Connections whose beginning was not seen.
     pub(super) joined_late: u64,
     /// The latest `stats`.
@@ -40,8 +42,16 @@ pub(super) struct Told {
 pub(super) struct Stats {
     pub(super) lost: u64,
     pub(super) lost_bytes: u64,
+    #[serde(default)]
+    pub(super) dropped: u64,
     pub(super) segments: u64,
     pub(super) connections: u64,
+}
+
+/// The same of a `dropped` event.
+#[derive(Deserialize)]
+struct Dropped {
+    events: u64,
 }
 
 /// Reads until the end.
@@ -99,6 +109,9 @@ impl Told {
                 let line = String::from_utf8_lossy(line);
                 self.joined_late += u64::from(line.contains(r#""joined":"midstream""#));
             }
+            b"dropped" => {
+                self.dropped += serde_json::from_slice(line).map_or(0, |Dropped { events }| events);
+            }
             b"stats" => self.stats = serde_json::from_slice(line).unwrap_or(self.stats),
             _ => {}
         }
@@ -137,12 +150,14 @@ mod tests {
         let stats = MESSAGE
             .replace("ws.message", "stats")
             .replace(r#""conn":1"#, r#""segments":9,"lost":2,"lost_bytes":70,"connections":3"#);
+        let dropped =
+            MESSAGE.replace("ws.message", "dropped").replace(r#""conn":1"#, r#""events":3"#);
         let late = MESSAGE
             .replace("ws.message", "ws.open")
             .replace("client\"}", "x\",\"joined\":\"midstream\"}");
-        let lines = [MESSAGE, &other, &stats, &late, MESSAGE].join("\n");
+        let lines = [MESSAGE, &other, &stats, &late, &dropped, MESSAGE].join("\n");
         let told = Reader::new(std::io::Cursor::new(lines), 7272).end().expect("no error");
-        assert_eq!((told.lines, told.messages, told.joined_late), (5, 2, 1));
+        assert_eq!((told.lines, told.messages, told.joined_late, told.dropped), (6, 2, 1, 3));
         assert_eq!((told.stats.lost, told.stats.lost_bytes), (2, 70));
     }
 

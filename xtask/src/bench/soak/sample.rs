@@ -59,16 +59,17 @@ impl Samples {
 
 /// The columns' names.
 pub(super) const HEADING: &str = "seconds,resident_kib,own_kib,descriptors,cpu_percent,lag_ms,\
-    segments,lost,connections,messages,gaps";
+    segments,lost,connections,messages,gaps,dropped";
 
 impl Sample {
     /// As a line of comma-separated values.
     pub(super) fn write(&self, to: &mut impl Write) -> io::Result<()> {
         let Self { seconds, resident, own, descriptors, cpu, told } = self;
-        let Told { messages, gaps, stats, lag_ms, .. } = told;
+        let Told { messages, gaps, dropped, stats, lag_ms, .. } = told;
         writeln!(
             to,
-            "{seconds:.1},{resident},{own},{descriptors},{cpu:.0},{lag_ms},{},{},{},{messages},{gaps}",
+            "{seconds:.1},{resident},{own},{descriptors},{cpu:.0},{lag_ms},{},{},{},{messages},{gaps},\
+             {dropped}",
             stats.segments, stats.lost, stats.connections,
         )
     }

@@ -30,6 +30,7 @@ pub(super) fn of(samples: &[Sample], said: Said, told: Told) -> Vec<Finding> {
         memory(samples),
         descriptors(samples),
         loss(told),
+        dropped(told),
         messages(said, told),
         connections(said, told),
     ]
@@ -56,12 +57,20 @@ fn descriptors(samples: &[Sample]) -> Finding {
     Finding { holds: last <= first, what }
 }
 
-/// Lost is allowed; not to tell it is not.
+/// Lost is allowed; not to tell it is not, unless the output had no room for that either.
 fn loss(told: Told) -> Finding {
     let Told { stats, gaps, .. } = told;
     let what =
         format!("{} records lost ({} bytes), {gaps} gaps told", stats.lost, stats.lost_bytes);
-    Finding { holds: (stats.lost_bytes > 0) == (gaps > 0), what }
+    let (is_lost, is_told) = (stats.lost_bytes > 0, gaps > 0);
+    Finding { holds: is_lost == is_told || (is_lost && told.dropped > 0), what }
+}
+
+/// The same of events that the output had no room for. More may have been than the latest sums say.
+fn dropped(told: Told) -> Finding {
+    let Told { stats, dropped, .. } = told;
+    let what = format!("{} events dropped, {dropped} of them told in the output", stats.dropped);
+    Finding { holds: dropped >= stats.dropped, what }
 }
 
 fn messages(said: Said, told: Told) -> Finding {
@@ -80,9 +89,9 @@ fn connections(said: Said, told: Told) -> Finding {
     Finding { holds: holds && (joined_late == 0 || told.stats.lost > 0), what }
 }
 
-/// Where nothing was lost, all; otherwise not more.
+/// Where nothing was lost or dropped, all; otherwise not more.
 fn is_all(shown: u64, said: u64, told: Told) -> bool {
-    if told.stats.lost == 0 { shown == said } else { shown <= said }
+    if told.stats.lost == 0 && told.dropped == 0 { shown == said } else { shown <= said }
 }
 
 #[cfg(test)]
@@ -122,5 +131,10 @@ mod tests {
         assert!(messages(said, told(9, 1)).holds);
         assert!(!messages(said, told(11, 1)).holds, "nobody said so much");
         assert!(!loss(Told { gaps: 0, ..told(9, 1) }).holds, "lost and not told");
+        let some = Told { dropped: 1, ..told(9, 0) };
+        assert!(messages(said, some).holds && dropped(some).holds);
+        assert!(loss(Told { gaps: 0, dropped: 1, ..told(9, 1) }).holds, "where could it be told");
+        let more = Stats { dropped: 2, ..Stats::default() };
+        assert!(!dropped(Told { stats: more, ..some }).holds, "dropped and not told");
     }
 }
