@@ -27,6 +27,8 @@ pub(super) struct Recent {
 
 impl Recent {
     /// Remembers a segment that was delivered.
+    // Inlined, it keeps what calls it from being so, which takes 6% more instructions a segment.
+    #[inline(never)]
     pub(super) fn remember(&mut self, offset: u64, data: &[u8]) {
         if data.len() <= MAX_LEN {
             let next = usize::from(self.next);
