@@ -114,7 +114,7 @@ enum Command {
     /// the tests went and ends. At the end a table shows all of them; exit status 1 unless all
     /// passed. Debian's kernels are fetched once, unpacked to target/vm, and not installed; what a
     /// machine has written is in target/vm/RELEASE/console.log. Emulated (TCG) where KVM does not work,
-    /// which takes half an hour or more. Needs no root, but to install QEMU where it is missing.
+    /// which takes half an hour or more. QEMU is fetched, too, unless it is installed.
     Vm(vm::Options),
 
     /// Make a Debian package and a static tarball, in target/dist

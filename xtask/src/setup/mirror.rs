@@ -64,16 +64,9 @@ impl Mirror {
 
     /// Fetches packages, with or without `=VERSION`, into an empty directory. Gives the files.
     pub(crate) fn download(&self, packages: &[String], into: &Path) -> Result<Vec<PathBuf>> {
-        let get = || {
-            let mut command = self.command("apt-get");
-            command.args(["-q", "download"]).args(packages);
-            shell::run(command.current_dir(into).stdout(io::stderr()))
-        };
-        get().or_else(|_| {
-            // Old lists name files that the mirrors no longer have.
-            self.refresh();
-            get()
-        })?;
+        let mut command = self.command("apt-get");
+        command.args(["-q", "download"]).args(packages);
+        shell::run(command.current_dir(into).stdout(io::stderr()))?;
         let files = fs::read_dir(into)?.filter_map(|entry| Some(entry.ok()?.path()));
         let is_package = |path: &PathBuf| path.extension().is_some_and(|e| e == "deb");
         let files: Vec<_> = files.filter(is_package).collect();

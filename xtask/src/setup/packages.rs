@@ -59,13 +59,27 @@ impl Packages {
     pub(crate) fn version(&self, package: &str, version: &str) -> Result<PathBuf> {
         // Epochs have a colon, which some programs take for a separator.
         let name = format!("{package}_{}", version.replace(':', "-"));
-        self.complete(&name, |files| self.unpack(&[format!("{package}={version}")], files))
+        let get =
+            || self.complete(&name, |files| self.unpack(&[format!("{package}={version}")], files));
+        self.or_with_fresh_lists(get)
     }
 
     /// The directory with the files of the newest version of a package and of all that it needs.
     pub(crate) fn tree(&self, package: &str) -> Result<PathBuf> {
-        let name = format!("{package}_{}-tree", self.mirror.newest(package)?.replace(':', "-"));
-        self.complete(&name, |files| self.unpack(&self.mirror.with_dependencies(package)?, files))
+        self.or_with_fresh_lists(|| {
+            let name = format!("{package}_{}-tree", self.mirror.newest(package)?.replace(':', "-"));
+            self.complete(&name, |files| {
+                self.unpack(&self.mirror.with_dependencies(package)?, files)
+            })
+        })
+    }
+
+    /// Old lists name files that the mirrors no longer have.
+    fn or_with_fresh_lists(&self, get: impl Fn() -> Result<PathBuf>) -> Result<PathBuf> {
+        get().or_else(|_| {
+            self.mirror.refresh();
+            get()
+        })
     }
 
     /// A directory of the cache, filled if it is not there. Only what is complete gets its name.

@@ -4,7 +4,7 @@
 
 use std::{
     ffi::OsString,
-    fs, io,
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -37,7 +37,7 @@ impl Emulator {
         let get = || {
             let packages = Packages::apart(ours.debian, directory.join("packages/emulators"))?;
             let root = packages.tree(package)?;
-            let linker = linker(&root.join("lib").join(ours.gnu))
+            let linker = linker(&libraries(&root, ours.gnu))
                 .context("its libraries have no dynamic linker with them")?;
             Self::unpacked(&root, linker, ours.gnu, arch.emulator)
         };
@@ -47,7 +47,7 @@ impl Emulator {
     /// Out of packages' files: with the dynamic linker and the libraries that are there, not with the
     /// system's, which may be older.
     fn unpacked(root: &Path, linker: PathBuf, gnu: &str, name: &str) -> Result<Self> {
-        let libraries = ["lib", "usr/lib"].map(|directory| root.join(directory).join(gnu));
+        let libraries = libraries(root, gnu);
         let mut arguments: Vec<OsString> = vec!["--library-path".into()];
         arguments.push(std::env::join_paths(&libraries)?);
         arguments.push(root.join("usr/bin").join(name).into());
@@ -76,13 +76,17 @@ impl Emulator {
     }
 }
 
-/// `ld-linux-x86-64.so.2`, or what it is called for another architecture.
-fn linker(directory: &Path) -> io::Result<PathBuf> {
-    let entries = fs::read_dir(directory)?.filter_map(|entry| Some(entry.ok()?.path()));
-    let is_linker = |path: &PathBuf| {
+fn libraries(root: &Path, gnu: &str) -> [PathBuf; 2] {
+    ["lib", "usr/lib"].map(|directory| root.join(directory).join(gnu))
+}
+
+/// `ld-linux-x86-64.so.2`, or what it is called for another architecture. It has moved to /usr with Debian 13.
+fn linker(directories: &[PathBuf]) -> Option<PathBuf> {
+    let entries = directories.iter().filter_map(|directory| fs::read_dir(directory).ok()).flatten();
+    let mut paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    paths.find(|path| {
         path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ld-linux"))
-    };
-    entries.into_iter().find(is_linker).ok_or_else(|| io::ErrorKind::NotFound.into())
+    })
 }
 
 #[cfg(test)]
