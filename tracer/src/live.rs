@@ -102,8 +102,7 @@ async fn trace(live: Live, config: Config, reading: Reading, opened: Opened) -> 
     tracing.look_at_the_end().await;
     // Detach first: what is in the rings by then still comes out.
     tracing.end().await;
-    followed?;
-    report(consumers.stop(&mut signals).await?, &tracing.config, service.is_managed())
+    report(consumers.stop(followed?, &mut signals).await?, &tracing.config, service.is_managed())
 }
 
 /// Says that the run has begun, and how it ends.

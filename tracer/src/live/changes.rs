@@ -13,7 +13,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
     Tracing,
-    consumers::Consumers,
+    consumers::{Consumers, End},
     reload,
     service::Service,
     signals::{Asked, Signals},
@@ -42,7 +42,7 @@ pub(super) struct Hands<'r> {
 
 impl Tracing {
     /// Follows interfaces and the configuration, until a signal ends it or a consumer has ended.
-    pub(super) async fn follow(&mut self, hands: Hands<'_>) -> Result<()> {
+    pub(super) async fn follow(&mut self, hands: Hands<'_>) -> Result<End> {
         let Hands { consumers, signals, service } = hands;
         let mut is_connected = true;
         let mut retry = interval(RETRY);
@@ -54,7 +54,7 @@ impl Tracing {
         loop {
             tokio::select! {
                 asked = signals.next() => match asked {
-                    Asked::End => return Ok(()),
+                    Asked::End => return Ok(End::Asked),
                     Asked::Reload => is_asked_to_reload = true,
                 },
                 ended = consumers.ended() => return ended,

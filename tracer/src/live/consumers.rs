@@ -29,8 +29,17 @@ use crate::{
 
 /// Signals that come so close together are one.
 const SAME_SIGNAL: Duration = Duration::from_millis(300);
-/// How long consumers that are stuck in a write may take to end.
+/// How long outputs may write nothing when the run has been asked to end.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why a run ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// A signal has asked for it.
+    Asked,
+    /// There is nothing more to do, or to do it with.
+    Done,
+}
 
 /// Consumers at work, each in its thread.
 pub(super) struct Consumers {
@@ -101,11 +110,11 @@ impl Consumers {
     }
 
     /// Waits until one of them has ended, or an output without which they need not go on.
-    pub(super) async fn ended(&mut self) -> Result<()> {
+    pub(super) async fn ended(&mut self) -> Result<End> {
         let failed = Arc::clone(&self.failed);
         tokio::select! {
-            ended = self.next_to_end() => ended.map(drop),
-            () = failed.notified() => Ok(()),
+            ended = self.next_to_end() => ended.map(|_| End::Done),
+            () = failed.notified() => Ok(End::Done),
         }
     }
 
@@ -162,9 +171,9 @@ impl Consumers {
         }
     }
 
-    /// Ends them and waits for what they have left to write. A second signal, or a reader that does
-    /// not read, ends the wait.
-    pub(super) async fn stop(mut self, signals: &mut Signals) -> Result<Vec<Ended>> {
+    /// Ends them and waits for what is left to write. A second signal ends the wait, and where the run
+    /// has been asked to end, a reader that does not read.
+    pub(super) async fn stop(mut self, end: End, signals: &mut Signals) -> Result<Vec<Ended>> {
         self.orders.iter().for_each(|orders| orders.give(Order::Stop));
         let impatience = async {
             // timeout(1) and terminals signal a process and its group: that is one signal twice.
@@ -182,7 +191,9 @@ impl Consumers {
         tokio::select! {
             all = all => all,
             () = impatience => bail!("interrupted before everything was written"),
-            () = sleep(PATIENCE) => bail!("{}: what was not written yet is lost", blocked(&monitor)),
+            () = standstill(&monitor), if end == End::Asked => {
+                bail!("{}: what was not written yet is lost", blocked(&monitor))
+            }
         }
     }
 }
@@ -200,6 +211,23 @@ async fn finish(outputs: Outputs, ended: &mut [Ended]) -> Result<()> {
         stats.dropped = dropped.amount().events;
     }
     Ok(())
+}
+
+/// Waits until outputs have not got on for a while.
+async fn standstill(monitor: &Monitor) {
+    let sum = || {
+        let states = monitor.states().into_iter();
+        states.fold((0, 0), |(w, q), state| (w + state.written, q + state.waiting))
+    };
+    let mut before = sum();
+    loop {
+        sleep(PATIENCE).await;
+        let now = sum();
+        if now == before {
+            return;
+        }
+        before = now;
+    }
 }
 
 /// Which outputs have not come to their ends.

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use super::{
     Opened, begun,
     changes::{Awaited, once},
-    consumers::{Consumers, report},
+    consumers::{Consumers, End, report},
     figures::Figures,
     kernel_side::place,
     reload, rings, serve,
@@ -61,13 +61,13 @@ pub(super) async fn trace(
     begun(&service, &what);
     let mut counted: Awaited<Stats> = None;
     let mut changed: Awaited<Config> = None;
-    loop {
+    let end = loop {
         tokio::select! {
             asked = signals.next() => match asked {
                 Asked::End => {
                     // Nothing can be detached: what is on its way to us still comes out.
                     sleep(HANDED_OVER).await;
-                    break;
+                    break End::Asked;
                 }
                 Asked::Reload => {
                     service.reloading();
@@ -77,10 +77,7 @@ pub(super) async fn trace(
                     }
                 }
             },
-            ended = consumers.ended() => {
-                ended?;
-                break;
-            }
+            ended = consumers.ended() => break ended?,
             next = once(&mut changed) => {
                 config = next;
                 info!("reloaded");
@@ -91,7 +88,7 @@ pub(super) async fn trace(
                 counted = Some(Box::pin(consumers.ask()));
             }
         }
-    }
+    };
     service.stopping();
-    report(consumers.stop(&mut signals).await?, &config, service.is_managed())
+    report(consumers.stop(end, &mut signals).await?, &config, service.is_managed())
 }

@@ -95,17 +95,28 @@ struct Running {
     told: Arc<Told>,
     /// It is standard output, and there is no other: nobody would see the run go on without it.
     is_alone: Arc<AtomicBool>,
-    thread: Writing,
+    thread: JoinHandle<Result<(), Loss>>,
 }
 
-/// The thread of an output.
-type Writing = JoinHandle<Result<(), Loss>>;
+/// However a thread ends, the run does not go on without an output that is alone.
+struct Ending {
+    failure: Arc<Failure>,
+    is_alone: Arc<AtomicBool>,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if self.is_alone.load(Relaxed) {
+            self.failure.note();
+        }
+    }
+}
 
 /// An output that nobody can give more, and that may have something left to write.
 struct Leaving {
     told: Arc<Told>,
     observer: Observer,
-    thread: Writing,
+    thread: JoinHandle<Result<(), Loss>>,
 }
 
 impl Running {
@@ -185,7 +196,7 @@ impl Outputs {
         let is_alone = matches!(wanted, [Wanted { target: Target::Stdout, .. }]);
         for running in &self.running {
             running.is_alone.store(is_alone, Relaxed);
-            if is_alone && running.thread.is_finished() {
+            if is_alone && running.sender.observe().has_ended() {
                 // Its reader had left while there were others.
                 self.failure.note();
             }
@@ -204,7 +215,7 @@ impl Outputs {
         self.monitor.watch(running.chain(leaving).collect());
     }
 
-    fn start(&mut self, wanted: &Wanted, place: Box<dyn Place>) -> Result<Running> {
+    fn start(&self, wanted: &Wanted, place: Box<dyn Place>) -> Result<Running> {
         let Wanted { target, look, buffer, .. } = wanted;
         let buffer = buffer.unwrap_or(self.buffer);
         let (sender, receiver) = queue(buffer, self.overflow, Arc::clone(&self.dropped));
@@ -218,16 +229,16 @@ impl Outputs {
             told: Arc::clone(&told),
             is_alone: Arc::clone(&is_alone),
         };
-        let (failure, name) = (Arc::clone(&self.failure), Arc::clone(&told));
-        let (overflow, ends_all) = (self.overflow, Arc::clone(&is_alone));
-        let before = self.take_leaving(told.name());
+        let (name, before) = (Arc::clone(&told), self.before(target));
+        let (failure, alone) = (Arc::clone(&self.failure), Arc::clone(&is_alone));
         let run = move || {
-            // What it still writes, and may have written half of, comes first. It tells of its own end.
-            before.into_iter().for_each(|before| drop(before.join()));
+            let ending = Ending { failure, is_alone: alone };
+            // What it still writes, and may have written half of, comes first.
+            before.iter().for_each(Observer::wait_for_end);
             worker.run().inspect_err(|loss| {
                 name.tell_of_loss(loss);
-                if overflow == Overflow::Wait || ends_all.load(Relaxed) {
-                    failure.note();
+                if loss.ends_run {
+                    ending.failure.note();
                 }
             })
         };
@@ -235,10 +246,12 @@ impl Outputs {
         Ok(Running { wanted: wanted.clone(), sender, told, is_alone, thread })
     }
 
-    /// The threads that still write to the output of this name, which is wanted again.
-    fn take_leaving(&mut self, name: &str) -> Vec<Writing> {
-        let again = self.leaving.extract_if(.., |leaving| leaving.told.name() == name);
-        again.map(|leaving| leaving.thread).collect()
+    /// Those that are leaving, and still write where one is wanted again. A connection is another one.
+    fn before(&self, target: &Target) -> Vec<Observer> {
+        let name = target.to_string();
+        let is_same = matches!(target, Target::Stdout | Target::File(_));
+        let same = self.leaving.iter().filter(|leaving| is_same && leaving.told.name() == name);
+        same.map(|leaving| leaving.observer.clone()).collect()
     }
 
     /// A pipeline's way to them all.

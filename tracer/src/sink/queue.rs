@@ -27,7 +27,7 @@ struct Shared {
     news: Condvar,
     /// There is something that one who waits for better times has to know.
     orders: Condvar,
-    /// Something was taken.
+    /// Something was taken, or nobody takes anything any more.
     room: Condvar,
     limit: usize,
     overflow: Overflow,
@@ -320,6 +320,14 @@ impl Observer {
     /// What was dropped in all.
     pub(super) fn dropped(&self) -> Amount {
         self.shared.state().dropped
+    }
+
+    /// Waits until nobody takes anything any more.
+    pub(super) fn wait_for_end(&self) {
+        let mut state = self.shared.state();
+        while !state.is_abandoned {
+            state = self.shared.wait(&self.shared.room, state);
+        }
     }
 
     /// Whether nobody takes anything any more.

@@ -64,6 +64,8 @@ pub(super) struct Loss {
     pub(super) lost: Amount,
     /// Nobody wants it any more.
     pub(super) is_unwanted: bool,
+    /// The run does not go on without it.
+    pub(super) ends_run: bool,
 }
 
 impl Loss {
@@ -85,14 +87,16 @@ enum Stop {
     /// Nobody wants it.
     Over,
     /// It does not work, and it is too late to try again.
-    Failed(io::Error, Amount),
+    Failed { error: io::Error, left: Amount, ends_run: bool },
 }
 
 impl Stop {
     fn of_note(self) -> Self {
         match self {
             Self::Over => Self::Over,
-            Self::Failed(error, _) => Self::Failed(error, Amount::default()),
+            Self::Failed { error, ends_run, .. } => {
+                Self::Failed { error, left: Amount::default(), ends_run }
+            }
         }
     }
 }
@@ -130,9 +134,9 @@ impl Worker {
         };
         match stop {
             Stop::Over => Ok(()),
-            Stop::Failed(error, left) => {
+            Stop::Failed { error, left, ends_run } => {
                 let is_unwanted = self.place.is_over(&error);
-                Err(Loss { error, lost: self.receiver.give_up(left), is_unwanted })
+                Err(Loss { error, lost: self.receiver.give_up(left), is_unwanted, ends_run })
             }
         }
     }
@@ -143,7 +147,7 @@ impl Worker {
         let written = self.write(portion);
         self.receiver.note_written(match &written {
             Ok(()) => all,
-            Err(Stop::Failed(_, left)) => all.saturating_sub(left.events),
+            Err(Stop::Failed { left, .. }) => all.saturating_sub(left.events),
             Err(Stop::Over) => 0,
         });
         written
@@ -163,7 +167,8 @@ impl Worker {
                 return Err(Stop::Over);
             }
             if is_last_attempt || is_alone {
-                return Err(Stop::Failed(error, portion.left()));
+                let ends_run = is_alone || self.overflow == Overflow::Wait;
+                return Err(Stop::Failed { error, left: portion.left(), ends_run });
             }
             let paused = self.wait_for_better_times(&error, &mut trouble);
             // A new file begins with a whole event.
