@@ -115,10 +115,11 @@ pub(crate) fn ebpf_sysroot() -> Result<PathBuf> {
     Ok(sysroot.trim_end().into())
 }
 
-/// The cargo of the toolchain that compiles for BPF, at the root of the workspace.
+/// The cargo of the toolchain that compiles for BPF, at the root of the workspace, for all else. It allows no
+/// unstable features: aya-build would take that for a wish to compile `core` anew, which wants its source.
 pub(crate) fn cargo() -> Command {
     let mut cargo = Command::new("rustup");
-    cargo.args(["run", toolchain::NAME, "cargo"]).current_dir(shell::workspace());
+    cargo.args(["run", toolchain::NAME, toolchain::PLAIN_CARGO]).current_dir(shell::workspace());
     cargo
 }
 

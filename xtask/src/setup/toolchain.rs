@@ -23,6 +23,9 @@ use crate::shell;
 /// The name that tracer/build.rs asks for.
 pub(crate) const NAME: &str = "tracer-ebpf";
 
+/// The compiler's own cargo, beside what stands in for it.
+pub(crate) const PLAIN_CARGO: &str = "plain-cargo";
+
 /// Stands in for the compiler's cargo. eBPF needs unstable features; allowing them here, and not
 /// for the whole build, leaves stable Rust stable for everything else.
 const CARGO: &str = r#"#!/bin/sh
@@ -76,7 +79,7 @@ fn join_parts(home: &Path, sysroot: &Path, linker: &Linker) -> Result<()> {
     for program in ["rustc", "rustdoc"] {
         link(&sysroot.join("bin").join(program), &bin.join(program))?;
     }
-    link(&sysroot.join("bin/cargo"), &bin.join("plain-cargo"))?;
+    link(&sysroot.join("bin/cargo"), &bin.join(PLAIN_CARGO))?;
     link(&linker.path(home), &bin.join("bpf-linker"))?;
     // rustup wants a `lib`, and a linker that borrows the compiler's LLVM looks for it there.
     link(&sysroot.join("lib"), &home.join("lib"))?;

@@ -31,9 +31,9 @@ impl Cross {
         packages: &Packages,
         directory: &Path,
     ) -> Result<Self> {
-        // Links, and brings what every program is linked with.
         let linker = format!("gcc-{}", arch.gnu);
         setup::program(&linker_of(arch), &linker, "which links for another processor")?;
+        provide_libc(arch)?;
         let Some(version) = setup::debian_compiler()? else {
             let mut rustup = Command::new("rustup");
             shell::run(rustup.args(["target", "add", &target(arch)]))?;
@@ -68,6 +68,19 @@ impl Cross {
         cargo.env("CARGO_BUILD_TARGET", target(self.arch));
         cargo
     }
+}
+
+/// What every program is linked with. The linker's package only recommends it.
+fn provide_libc(arch: &Arch) -> Result<()> {
+    let mut search = Command::new(linker_of(arch));
+    // The name itself, where there is no such file.
+    let found = shell::output(search.arg("-print-file-name=crti.o"))?;
+    if Path::new(found.trim_end()).is_absolute() {
+        return Ok(());
+    }
+    let package = format!("libc6-dev-{}-cross", arch.debian);
+    eprintln!("setup: the C library for {} is missing", arch.name);
+    setup::packages(&[&package]).with_context(|| format!("install {package} by hand"))
 }
 
 fn target(arch: &Arch) -> String {
