@@ -4,20 +4,16 @@ use std::fs;
 
 use rustix::process::Pid;
 
+use crate::tracer::wait_for;
+
 /// A thread that stands still, as one that waits for ever; others of its process go on.
 pub(crate) struct Held(libc::pid_t);
 
 impl Held {
     /// Holds the thread of that name.
     pub(crate) fn hold(process: Pid, name: &str) -> Self {
-        let mut threads = fs::read_dir(format!("/proc/{process}/task")).expect("it runs");
-        let thread = threads.find_map(|thread| {
-            let thread = thread.expect("a thread").path();
-            let found = fs::read_to_string(thread.join("comm")).expect("it has a name");
-            (found.trim_end() == name).then_some(thread)
-        });
-        let number = thread.as_ref().and_then(|thread| thread.file_name()?.to_str());
-        let thread = number.expect("a thread of that name").parse().expect("a number");
+        // A thread gives itself its name, some time after it has begun.
+        let thread = wait_for("a thread of that name", || find(process, name));
         let held = Self(thread);
         held.ask(libc::PTRACE_SEIZE);
         held.ask(libc::PTRACE_INTERRUPT);
@@ -41,4 +37,14 @@ impl Drop for Held {
     fn drop(&mut self) {
         self.ask(libc::PTRACE_DETACH);
     }
+}
+
+/// The thread of that name, if it is there.
+fn find(process: Pid, name: &str) -> Option<libc::pid_t> {
+    let mut threads = fs::read_dir(format!("/proc/{process}/task")).expect("it runs");
+    threads.find_map(|thread| {
+        let thread = thread.ok()?.path();
+        let found = fs::read_to_string(thread.join("comm")).ok()?;
+        (found.trim_end() == name).then(|| thread.file_name()?.to_str()?.parse().ok())?
+    })
 }
