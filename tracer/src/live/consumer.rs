@@ -108,10 +108,11 @@ impl<C: Capture> Consumer<C> {
     /// One turn: what is in the ring, what is due, one write.
     fn drain(&mut self) -> Result<usize> {
         set_clock(&mut self.pipeline);
-        let Self { capture, pipeline, .. } = self;
+        let Self { capture, pipeline, heap, .. } = self;
         pipeline.note_waiting(|| capture.waiting(), capture.size());
         let freed = capture.drain(|segment| {
             let interest = pipeline.segment(segment);
+            heap.note_held(pipeline.held());
             if pipeline.is_done() {
                 ControlFlow::Break(())
             } else {

@@ -16,9 +16,14 @@ pub(super) struct Heap {
 }
 
 impl Heap {
-    /// Takes note of what it holds now.
-    pub(super) fn note(&mut self, held: usize, now: Nanos) {
+    /// Takes note of what it holds within a turn: a burst may come and go in one.
+    pub(super) fn note_held(&mut self, held: usize) {
         self.peak = self.peak.max(held);
+    }
+
+    /// Takes note of what it holds at the end of a turn.
+    pub(super) fn note(&mut self, held: usize, now: Nanos) {
+        self.note_held(held);
         let due = *self.due.get_or_insert(now + OFTEN);
         if self.is_mostly_free(held) || due <= now {
             give_back();
@@ -57,6 +62,14 @@ mod tests {
         assert_eq!((heap.peak, heap.due), (WORTH - 1, Some(3 + OFTEN)));
         heap.note(0, 4);
         assert_eq!(heap.peak, WORTH - 1, "too little to look for");
+    }
+
+    #[test]
+    fn what_comes_and_goes_within_a_turn_is_given_back() {
+        let mut heap = Heap::default();
+        heap.note_held(WORTH);
+        heap.note(0, 1);
+        assert_eq!((heap.peak, heap.due), (0, Some(1 + OFTEN)));
     }
 
     #[test]
