@@ -228,44 +228,62 @@ fn compressed_messages_are_copied() {
     assert_eq!(finished.events().iter().filter(is_right).count(), 50);
 }
 
+/// The messages of one side.
+fn messages<'a>(events: &'a [Event], from: &'a str) -> impl Iterator<Item = &'a Event> {
+    events.iter().filter(move |e| e.kind() == "ws.message" && e.text("from") == Some(from))
+}
+
 /// The last messages of one side: their lengths, and whether anything of them is missing.
 fn last_messages(events: &[Event], from: &str, count: usize) -> Vec<(Option<u64>, bool)> {
-    let of_side = |e: &&Event| e.kind() == "ws.message" && e.text("from") == Some(from);
-    let messages: Vec<_> = events.iter().filter(of_side).collect();
+    let messages: Vec<_> = messages(events, from).collect();
     let last = &messages[messages.len() - count..];
     last.iter().map(|e| (e.number("len"), e.number("missing").unwrap_or(0) > 0)).collect()
+}
+
+/// Says a binary message of that length, and waits until it and its echo are told: then the ring has
+/// room for the next.
+fn say_and_wait(client: &mut Client, tracer: &Tracer, len: usize) {
+    client.say(Say::binary(0, len));
+    let is_it = |e: &&Event| e.kind() == "ws.message" && e.number("len") == Some(len as u64);
+    let both = || (tracer.events().iter().filter(is_it).count() == 2).then_some(());
+    wait_for("message and echo to be told", both);
 }
 
 #[test]
 fn what_is_lost_is_told_and_what_comes_after_is_right_and_followed_again() {
     let namespace = Namespace::new();
     let server = Server::start(&namespace, "127.0.0.1", 1);
-    let options = ["--port", "7272", "--ring-size", "1MiB", "--payload-limit", "100"];
+    let options = ["--port", "7272", "--ring-size", "4MiB", "--payload-limit", "100"];
     let tracer = Tracer::start(&namespace, &options);
     let mut client = Client::connect(&namespace, server.address());
     (0..20).for_each(|n| client.say(Say::binary(n, 100_000)));
     // Text is copied: soon there is room for nothing.
     tracer.pause();
     for n in 0..5 {
-        client.say(Say::text(n, 500_000));
-        client.say(Say::binary(n, 300_001));
+        client.say(Say::text(n, 1_000_000));
+        client.say(Say::binary(n, 100_000));
     }
     tracer.resume();
-    wait_for("the loss to be told", || {
+    wait_for("the loss, and what comes after it from both sides, to be told", || {
         client.say(Say::text(0, 10));
-        tracer.has_told("gap")
+        let is_short = |e: &Event| e.number("len") == Some(13);
+        let sides = ["client", "server"];
+        let events = tracer.events();
+        let both = sides.iter().all(|&side| messages(&events, side).any(is_short));
+        (both && tracer.has_told("gap").is_some()).then_some(())
     });
-    (0..20).for_each(|n| client.say(Say::binary(n, 100_000)));
-    (0..20).for_each(|n| client.say(Say::binary(n, 1_000_000 + n)));
+    // Each fits into the ring with its echo, even if all of it is copied.
+    let lengths = (0..20).map(|n| 1_100_000 + n);
+    lengths.clone().for_each(|len| say_and_wait(&mut client, &tracer, len));
     client.close();
     server.logs();
     let finished = tracer.interrupt();
     let (events, stats) = (finished.events(), stats(&finished));
     assert!(stats.number("lost") > Some(0), "{stats}");
-    let expected: Vec<_> = (0..20).map(|n| (Some(1_000_000 + n), false)).collect();
+    let expected: Vec<_> = lengths.map(|len| (Some(len as u64), false)).collect();
     for side in ["client", "server"] {
         assert_eq!(last_messages(&events, side, 20), expected, "{side}");
     }
     // More than there was before the loss.
-    assert!(stats.number("elided_bytes") > Some(2 * 20 * 500_000), "{stats}");
+    assert!(stats.number("elided_bytes") > Some(2 * (20 + 5) * 100_000), "{stats}");
 }

@@ -19,6 +19,7 @@ use tracer::{
     cli::Attach,
     config::PortList,
 };
+use tracer_common::packet::flags::FIN;
 
 use crate::{
     Script, assert_nothing_lost,
@@ -66,17 +67,41 @@ fn classifier(namespace: &Namespace) -> (Classifier, Attachments) {
     (classifier, attachments)
 }
 
-/// The client ports of a ring's records, each with how many records either side sent.
-fn clients(ring: RingBuf<MapData>) -> BTreeMap<u16, [usize; 2]> {
-    let mut clients = BTreeMap::<_, [usize; 2]>::new();
-    let mut records = Records::new(ring, RING_SIZE as usize);
-    records.drain(|segment| {
+/// What one side of a connection sent.
+#[derive(Debug, Default, Clone, Copy)]
+struct Sent {
+    records: usize,
+    is_ended: bool,
+}
+
+/// What client and server of each connection sent, by the client's port.
+type Connections = BTreeMap<u16, [Sent; 2]>;
+
+/// Takes what is in a ring now.
+fn take(ring: &mut Records, connections: &mut Connections) {
+    ring.drain(|segment| {
         let ports = [segment.source.port, segment.destination.port];
         let sender = usize::from(ports[0] == 7272);
-        clients.entry(ports[sender]).or_default()[sender] += 1;
+        let sent = &mut connections.entry(ports[sender]).or_default()[sender];
+        sent.records += 1;
+        sent.is_ended |= segment.flags & FIN != 0;
         true
     });
-    clients
+}
+
+/// What came into each ring, when all connections have ended: nobody waits for the last segments, and
+/// a record that another CPU is still writing hides those behind it.
+fn wait_for_all(rings: Vec<RingBuf<MapData>>) -> Vec<Connections> {
+    let mut rings: Vec<_> = rings
+        .into_iter()
+        .map(|ring| (Records::new(ring, RING_SIZE as usize), Connections::new()))
+        .collect();
+    wait_for("both sides' ends of all connections", || {
+        rings.iter_mut().for_each(|(ring, connections)| take(ring, connections));
+        let sides = rings.iter().flat_map(|(_, connections)| connections.values().flatten());
+        (sides.filter(|sent| sent.is_ended).count() == 2 * CONNECTIONS).then_some(())
+    });
+    rings.into_iter().map(|(_, connections)| connections).collect()
 }
 
 #[test]
@@ -87,17 +112,16 @@ fn both_directions_of_a_connection_go_into_one_ring_and_connections_into_several
         let server = Server::start(&namespace, ip, CONNECTIONS);
         let script: Script = |client| client.say(Say::text(1, 100));
         talk(&namespace, server, &[script; CONNECTIONS]);
-        let rings = classifier.take_records().expect("the rings are there");
-        let rings: Vec<_> = rings.into_iter().map(clients).collect();
+        let rings = wait_for_all(classifier.take_records().expect("the rings are there"));
         assert_eq!(rings.len(), RINGS as usize);
-        let used = rings.iter().filter(|clients| !clients.is_empty()).count();
+        let used = rings.iter().filter(|connections| !connections.is_empty()).count();
         assert!(used > 1, "{rings:?}");
         let ports: BTreeSet<_> = rings.iter().flat_map(BTreeMap::keys).collect();
         let connections: usize = rings.iter().map(BTreeMap::len).sum();
         assert_eq!((ports.len(), connections), (CONNECTIONS, CONNECTIONS), "{rings:?}");
         // SYN, request or response, message, close frame, FIN: some may share a segment.
-        let records = rings.iter().flat_map(BTreeMap::values).flatten();
-        assert!(records.clone().all(|&records| records >= 3), "{rings:?}");
+        let mut sides = rings.iter().flat_map(BTreeMap::values).flatten();
+        assert!(sides.all(|sent| sent.records >= 3), "{rings:?}");
         attachments.detach_all(&mut classifier);
     }
 }
