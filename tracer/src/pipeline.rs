@@ -228,7 +228,8 @@ impl Pipeline {
         self.flush().ok();
         let sums = self.joint.end(self.number, self.tracker.stats());
         let stats = sums.map(|sums| self.emit_stats(now, sums, counters));
-        Finished { stats, connections: self.tracker.summaries(), written: self.flush() }
+        let written = self.lines.feed.conclude();
+        Finished { stats, connections: self.tracker.summaries(), written }
     }
 
     /// The sums of what pipelines have counted, with what others count.

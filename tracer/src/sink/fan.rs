@@ -50,6 +50,11 @@ impl Fan {
     pub(super) fn flush(&mut self) {
         self.channels.iter_mut().for_each(Channel::flush);
     }
+
+    /// Hands over the last words of a run.
+    pub(super) fn conclude(&mut self) {
+        self.channels.iter_mut().for_each(Channel::conclude);
+    }
 }
 
 impl Sink for Fan {
@@ -85,15 +90,22 @@ impl Channel {
     }
 
     fn flush(&mut self) {
-        if self.lines.is_empty() {
-            return;
-        }
-        let batch = Arc::new(Batch::new(self.take_lines(), mem::take(&mut self.ends)));
+        let Some(batch) = self.take_batch() else { return };
         for (sender, told) in &self.to {
             if sender.push(&batch) == Pushed::BeginsToDrop {
                 told.tell_of_dropping();
             }
         }
+    }
+
+    fn conclude(&mut self) {
+        let Some(batch) = self.take_batch() else { return };
+        self.to.iter().for_each(|(sender, _)| sender.conclude(&batch));
+    }
+
+    fn take_batch(&mut self) -> Option<Arc<Batch>> {
+        let is_there = !self.lines.is_empty();
+        is_there.then(|| Arc::new(Batch::new(self.take_lines(), mem::take(&mut self.ends))))
     }
 
     /// The buffer itself, where it is full. Where it is nearly empty, as with little traffic, a copy:

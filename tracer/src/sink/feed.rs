@@ -41,6 +41,17 @@ impl Feed {
         }
     }
 
+    /// Writes, or hands over, the last words of a run, which find room in any case.
+    pub fn conclude(&mut self) -> io::Result<()> {
+        match self {
+            Self::Direct(output) => output.flush(),
+            Self::Queued(fan) => {
+                fan.conclude();
+                Ok(())
+            }
+        }
+    }
+
     /// Whether it is no use to go on.
     pub fn has_failed(&self) -> bool {
         match self {

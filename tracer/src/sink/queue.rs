@@ -195,6 +195,16 @@ impl Sender {
         if is_first { Pushed::BeginsToDrop } else { Pushed::GoesOnDropping }
     }
 
+    /// Hands over the last batch of a run. It is small, and finds room in any case: it tells how much
+    /// has found none.
+    pub(super) fn conclude(&self, batch: &Arc<Batch>) {
+        let mut state = self.shared.state();
+        if !state.is_abandoned {
+            state.add(batch, batch.events());
+            self.shared.news.notify_one();
+        }
+    }
+
     fn wait_for_room<'s>(
         &'s self,
         mut state: MutexGuard<'s, State>,

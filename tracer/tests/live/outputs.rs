@@ -184,9 +184,11 @@ fn a_collector_that_does_not_read_costs_nobody_anything_but_itself() {
     assert_shows(&finished, said);
     let all = shown(&finished);
     assert!(all == fs::read_to_string(&file).expect("a file"), "two that kept up differ");
-    let missed = assert_adds_up(&all, &reading.end());
+    let collected = reading.end();
+    let missed = assert_adds_up(&all, &collected);
     assert!(missed > 0, "nothing was dropped: this test has tested nothing");
     assert_eq!(dropped(&finished.events()), missed);
+    assert_eq!(collected.lines().last(), all.lines().last(), "the last words find room");
     assert_eq!(finished.stderr.matches("is too slow").count(), 1, "{}", finished.stderr);
     assert!(finished.stderr.contains("events were dropped"), "{}", finished.stderr);
 }

@@ -65,6 +65,17 @@ fn an_event_that_is_larger_than_the_queue_comes_through_when_half_of_it_is_free(
 }
 
 #[test]
+fn the_last_words_find_room_behind_what_is_missing() {
+    let (sender, receiver, all) = dropping();
+    assert_eq!(sender.push(&of_lengths(&[800])), Pushed::Whole);
+    assert_eq!(sender.push(&of_lengths(&[300])), Pushed::BeginsToDrop);
+    sender.conclude(&of_lengths(&[300]));
+    drop(sender);
+    assert_eq!(drain(&receiver), [('+', 1), ('-', 1), ('+', 1)]);
+    assert_eq!(all.amount().events, 1);
+}
+
+#[test]
 fn whoever_waits_loses_nothing() {
     let all = Arc::<Counters>::default();
     let (sender, receiver) = queue(LIMIT, Overflow::Wait, Arc::clone(&all));
