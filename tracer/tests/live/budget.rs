@@ -1,9 +1,18 @@
 //! What a kernel makes of the program: how it is attached, how far the verifier is from its limit,
 //! and what loading takes. Measured on every kernel, so that growth is seen.
 
-use std::{env, time::Instant};
+use std::{
+    env,
+    sync::mpsc::channel,
+    thread::{self, sleep},
+    time::Instant,
+};
 
-use rustix::system::uname;
+use rustix::{system::uname, thread::gettid};
+use tokio::{
+    runtime::Builder,
+    signal::unix::{SignalKind, signal},
+};
 use tracer::{
     capture::live::{
         interface::LinkLayer,
@@ -43,6 +52,41 @@ fn all_settings() -> Vec<Settings> {
 fn load(settings: Settings) -> Classifier {
     let ports: PortList = "7272".parse().expect("a port");
     Classifier::load(settings, &ports.set()).expect("it can be loaded")
+}
+
+/// Sends a signal to one thread of ours.
+fn signal_thread(thread: libc::pid_t) {
+    // SAFETY: it reads and writes no memory, and the signal has a handler.
+    #[expect(unsafe_code, reason = "rustix sends signals to processes only")]
+    let sent =
+        unsafe { libc::syscall(libc::SYS_tgkill, std::process::id(), thread, libc::SIGUSR1) };
+    assert_eq!(sent, 0, "{}", std::io::Error::last_os_error());
+}
+
+#[test]
+fn signals_that_interrupt_the_verifier_make_no_difference() {
+    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let _guard = runtime.enter();
+    let _handler = signal(SignalKind::user_defined1()).expect("a handler");
+    let start = Instant::now();
+    drop(load(all_settings()[0]));
+    let undisturbed = start.elapsed();
+    let (sender, receiver) = channel();
+    let (done, is_done) = channel::<()>();
+    let loading = thread::spawn(move || {
+        sender.send(gettid().as_raw_nonzero().get()).expect("somebody waits for it");
+        drop(load(all_settings()[0]));
+        // The thread stays until nobody sends it anything any more.
+        is_done.recv().ok();
+    });
+    let thread = receiver.recv().expect("it has begun");
+    // Each ends one of the two system calls that an attempt makes, at most.
+    for _ in 0..8 {
+        sleep(undisturbed / 10);
+        signal_thread(thread);
+    }
+    drop(done);
+    loading.join().expect("it is loaded");
 }
 
 #[test]

@@ -18,6 +18,9 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tr
 /// Bytes of a ring buffer that nobody uses; aya makes a page of it, where pages are larger.
 const SMALLEST_RING: u32 = 4096;
 
+/// How often loading a program is tried at most.
+const ATTEMPTS: usize = 5;
+
 /// What is fixed when the program is loaded.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
@@ -58,7 +61,8 @@ impl Classifier {
             .map_err(explain_load)?;
         let rings = if rings == 1 { Vec::new() } else { make_rings(&mut ebpf, rings, ring_size)? };
         for layer in [LinkLayer::Ethernet, LinkLayer::Ip] {
-            program(&mut ebpf, layer)?.load().map_err(|error| explain_load(error.into()))?;
+            let program = program(&mut ebpf, layer)?;
+            load(program).map_err(|error| explain_load(error.into()))?;
         }
         let mut classifier = Self { ebpf, rings };
         classifier.set_ports(ports)?;
@@ -184,6 +188,22 @@ fn explain_load(error: EbpfError) -> anyhow::Error {
         _ => "cannot load the program".to_owned(),
     };
     anyhow!(error).context(sentence)
+}
+
+/// Loads a program, and tries it again when a signal has interrupted the verifier (`EAGAIN`), as libbpf does.
+fn load(program: &mut SchedClassifier) -> Result<(), ProgramError> {
+    let is_interrupted = |result: &Result<(), ProgramError>| {
+        matches!(result, Err(ProgramError::LoadError { io_error, .. })
+            if io_error.kind() == io::ErrorKind::WouldBlock)
+    };
+    let mut result = program.load();
+    for _ in 1..ATTEMPTS {
+        if !is_interrupted(&result) {
+            break;
+        }
+        result = program.load();
+    }
+    result
 }
 
 /// Error numbers that [`io::ErrorKind`] has no stable name for.
